@@ -1,0 +1,130 @@
+import type { Digest } from './oci/digest.ts';
+import type { Compression } from './oci/media-type.ts';
+import type { Diagnostic } from './core/diagnostic.ts';
+import type { ResourceLimits } from './core/graph.ts';
+import type { ProgressListener } from './core/progress.ts';
+import type { PullPolicy } from './core/source.ts';
+
+/** Where a Dockerfile's text comes from. */
+export type DockerfileInput =
+  | { readonly kind: 'path'; readonly path: string }
+  | { readonly kind: 'text'; readonly name: string; readonly text: Uint8Array }
+  /** `Dockerfile` (or `dockerfile`, `Containerfile`) in the context. */
+  | { readonly kind: 'default' };
+
+/** Where a build context comes from. `location` of a named one may also be `docker-image://`, `oci-layout://`. */
+export type ContextInput =
+  | { readonly kind: 'location'; readonly location: string }
+  /** A tar archive, perhaps compressed. */
+  | { readonly kind: 'tar'; readonly bytes: AsyncIterable<Uint8Array> }
+  | { readonly kind: 'empty' };
+
+/** Compression and dressing that all image outputs share. */
+export interface ImageOutputOptions {
+  readonly compression?: Compression;
+  readonly compressionLevel?: number;
+  readonly forceCompression?: boolean;
+  readonly mediaTypes?: 'oci' | 'docker';
+  readonly rewriteTimestamp?: boolean;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** One thing to make of the result. `dest: '-'` is standard output. */
+export type Output =
+  | ({
+      readonly type: 'image';
+      readonly names: readonly string[];
+      readonly push: 'yes' | 'no';
+      readonly store: 'yes' | 'no';
+      readonly pushByDigest?: boolean;
+    } & ImageOutputOptions)
+  | ({
+      readonly type: 'oci';
+      readonly names: readonly string[];
+      readonly dest: string;
+      readonly form: 'tar' | 'directory';
+    } & ImageOutputOptions)
+  | ({ readonly type: 'docker'; readonly names: readonly string[]; readonly dest: string } & ImageOutputOptions)
+  | { readonly type: 'local'; readonly dest: string }
+  | { readonly type: 'tar'; readonly dest: string }
+  | { readonly type: 'cacheonly' };
+
+/** A secret handed to the build. */
+export interface SecretInput {
+  readonly id: string;
+  readonly from:
+    | { readonly kind: 'file'; readonly path: string }
+    | { readonly kind: 'env'; readonly name: string }
+    | { readonly kind: 'value'; readonly value: Uint8Array };
+}
+
+/** An ssh agent's socket, or private keys, handed to the build. */
+export interface SshInput {
+  readonly id: string;
+  readonly paths: readonly string[];
+}
+
+/** One build, as a person or a program asks for it. Absent fields mean docker's defaults. */
+export interface BuildRequest {
+  readonly context: ContextInput;
+  readonly dockerfile?: DockerfileInput;
+  readonly target?: string;
+  /** `undefined` as a value: the client's environment did not have it, so it counts as not given. */
+  readonly buildArgs?: ReadonlyMap<string, string | undefined>;
+  readonly buildContexts?: ReadonlyMap<string, string>;
+  readonly labels?: ReadonlyMap<string, string>;
+  readonly platforms?: readonly string[];
+  readonly tags?: readonly string[];
+  /** Empty or absent: an image in the store. */
+  readonly outputs?: readonly Output[];
+  readonly noCache?: 'all' | readonly string[];
+  readonly pull?: PullPolicy;
+  readonly network?: 'default' | 'none' | 'host';
+  readonly addHosts?: readonly { readonly host: string; readonly address: string }[];
+  readonly shmSizeBytes?: number;
+  readonly ulimits?: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+  readonly cgroupParent?: string;
+  readonly resources?: ResourceLimits;
+  readonly allow?: readonly string[];
+  readonly secrets?: readonly SecretInput[];
+  readonly ssh?: readonly SshInput[];
+  readonly compat?: 'buildkit';
+  /** Stops after evaluation and gives lint findings only. */
+  readonly call?: 'build' | 'check';
+  readonly progress?: ProgressListener;
+  readonly signal?: AbortSignal;
+  /** Receives bytes for outputs with `dest: '-'`. */
+  readonly stdout?: NodeJS.WritableStream;
+}
+
+/** Where images, layers and caches live, and how registries are reached. */
+export interface StoreOptions {
+  readonly store: string;
+  /** `docker.io` → `127.0.0.1:5000`, tried in order before the registry itself. */
+  readonly registryMirrors?: ReadonlyMap<string, readonly string[]>;
+  /** Hosts that may be spoken to over plain HTTP, besides loopback. */
+  readonly insecureRegistries?: readonly string[];
+  readonly snapshotter?: 'auto' | 'overlay' | 'copy';
+  /** `native`, or the name or path of an OCI runtime. */
+  readonly runtime?: string;
+}
+
+/** What a build made. */
+export interface BuildResult {
+  /** One per platform, in the order asked for. */
+  readonly images: readonly BuiltImage[];
+  /** The manifest's or, for several platforms, the index' digest; absent where no output made an image. */
+  readonly digest?: Digest;
+  readonly names: readonly string[];
+  readonly warnings: readonly Diagnostic[];
+  readonly steps: { readonly total: number; readonly cached: number; readonly ran: number };
+}
+
+/** One platform's image. */
+export interface BuiltImage {
+  readonly platform: string;
+  readonly manifestDigest?: Digest;
+  readonly configDigest?: Digest;
+  readonly manifestSize?: number;
+  readonly layers: readonly { readonly digest: Digest; readonly size: number; readonly mediaType: string }[];
+}

@@ -1,0 +1,64 @@
+import type { Brand } from '../oci/brand.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { Digest } from '../oci/digest.ts';
+import type { LayerId, LayerStack } from './snapshot.ts';
+
+/** A recipe key or a result key: the digest of labelled fields (see solver/cache-key.ts). */
+export type CacheKey = Digest & Brand<'CacheKey'>;
+
+/** The result of a step that ran once. */
+export interface CacheRecord {
+  readonly stack: LayerStack;
+  /** When the step ran. */
+  readonly createdMs: number;
+  /** How long it took. */
+  readonly durationMs: number;
+  /** The labelled fields of the key, as JSON, for `explain`. */
+  readonly fields: string;
+}
+
+/** What is known of a committed layer. */
+export interface LayerInfo {
+  readonly layer: LayerId;
+  readonly diffId: Digest;
+  /** Bytes of the uncompressed tar. */
+  readonly size: number;
+  readonly createdMs: number;
+}
+
+/** Remembers results of steps, and what layers look like from outside. May be lost without losing an image. Shared by many processes. */
+export interface CacheIndex {
+  lookup(key: CacheKey): Promise<CacheRecord | undefined>;
+  record(keys: readonly CacheKey[], record: CacheRecord): Promise<void>;
+  /** The most recent record for a step of this name, for `explain`. */
+  recordStep(step: string, key: CacheKey): Promise<void>;
+  lookupStep(step: string): Promise<CacheRecord | undefined>;
+
+  lookupLayer(layer: LayerId): Promise<LayerInfo | undefined>;
+  /** A committed layer with this content; the newest where there are several. */
+  lookupDiffId(diffId: Digest): Promise<LayerInfo | undefined>;
+  recordLayer(info: LayerInfo): Promise<void>;
+  /** The blob made from a layer's tar with these compression options (`gzip:6`), if it was made before. */
+  lookupBlob(diffId: Digest, compression: string): Promise<Descriptor | undefined>;
+  recordBlob(diffId: Digest, compression: string, blob: Descriptor): Promise<void>;
+  /** The diff ID of a compressed blob that was unpacked before. */
+  lookupBlobDiffId(blob: Digest): Promise<Digest | undefined>;
+}
+
+/** The names of images in the store. */
+export interface ImageNames {
+  /** The image that a full reference (`docker.io/library/app:v1`) names. */
+  lookup(reference: string): Promise<NamedImage | undefined>;
+  list(): Promise<readonly NamedImage[]>;
+  /** Makes `reference` name `image`; what it named before loses the name. */
+  set(reference: string, image: Descriptor): Promise<void>;
+  /** @returns whether there was such a name. */
+  remove(reference: string): Promise<boolean>;
+}
+
+/** A name and the manifest or index it stands for. */
+export interface NamedImage {
+  readonly reference: string;
+  readonly image: Descriptor;
+  readonly createdMs: number;
+}

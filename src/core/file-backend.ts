@@ -1,0 +1,43 @@
+import type { Digest } from '../oci/digest.ts';
+import type { FileOp } from './graph.ts';
+import type { LayerId, LayerStack } from './snapshot.ts';
+import type { Selection, Tree } from './tree.ts';
+
+/** A user as the tree's /etc/passwd and /etc/group have it. */
+export interface ResolvedUser {
+  readonly uid: number;
+  readonly gid: number;
+  /** Supplementary groups, the primary one included. */
+  readonly additionalGids: readonly number[];
+  /** The home directory, `/` where passwd has none. */
+  readonly home: string;
+}
+
+/** Reads and changes files of untrusted trees; every path is resolved inside its tree. */
+export interface FileBackend {
+  /**
+   * One digest over all that a copy of `selection` would bring along: names, types, modes, owners, sizes, link targets, device numbers, xattrs, data.
+   * Not over times, inodes or the place of the tree. Wildcards without a match count as nothing.
+   * @throws SOURCE_NOT_FOUND for a literal path that is missing, with a near name or the ignore rule that hides it.
+   */
+  contentDigest(tree: Tree, selection: Selection, o?: { readonly signal?: AbortSignal | undefined }): Promise<Digest>;
+  /**
+   * Does `op` and gives the one layer that holds its changes; `inputs` are in the op's order.
+   * @throws SOURCE_NOT_FOUND, COPY_INVALID, PATH_INVALID, USER_NOT_FOUND, CONTEXT_CHANGED, ARCHIVE_INVALID, STORE_FULL
+   */
+  run(op: FileOp, inputs: readonly Tree[], o?: { readonly signal?: AbortSignal | undefined }): Promise<LayerId>;
+  /** The bytes of a regular file (links followed inside the tree), or `undefined` where there is none. @throws PATH_INVALID beyond `maxBytes`. */
+  readFile(stack: LayerStack, path: string, o: { readonly maxBytes: number }): Promise<Uint8Array | undefined>;
+  /** The user that USER or `RUN` means in this tree (`1000`, `app`, `app:staff`, `` = root). @throws USER_NOT_FOUND */
+  resolveUser(stack: LayerStack, user: string): Promise<ResolvedUser>;
+  /**
+   * Writes the whole tree into the host directory `to` (made if missing; files there are replaced, others stay), never outside it.
+   * Files belong to the caller.
+   */
+  exportTo(stack: LayerStack, to: string, o?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
+  /** The whole tree as one tar stream, entries in byte order, without whiteouts. */
+  exportTar(
+    stack: LayerStack,
+    o?: { readonly epochSeconds?: number | undefined; readonly signal?: AbortSignal | undefined },
+  ): AsyncIterable<Uint8Array>;
+}
