@@ -1,0 +1,63 @@
+import type { ExecOp } from '../src/core/graph.ts';
+import type { ResolvedUser } from '../src/core/file-backend.ts';
+import type { RuntimeMount, RuntimeSpec } from '../src/core/executor.ts';
+import type { RootMount } from '../src/core/snapshot.ts';
+
+/** What only becomes known when a step is about to run. */
+export interface StepSurroundings {
+  readonly root: RootMount;
+  readonly user: ResolvedUser;
+  readonly mounts: readonly RuntimeMount[];
+  /** `NAME=value` of secrets and agents, added last. */
+  readonly env: readonly string[];
+}
+
+/** What a container may do in Docker: 14 capabilities (moby daemon/pkg/oci/caps). */
+const CAPABILITIES = [
+  'CAP_CHOWN',
+  'CAP_DAC_OVERRIDE',
+  'CAP_FSETID',
+  'CAP_FOWNER',
+  'CAP_MKNOD',
+  'CAP_NET_RAW',
+  'CAP_SETGID',
+  'CAP_SETUID',
+  'CAP_SETFCAP',
+  'CAP_SETPCAP',
+  'CAP_NET_BIND_SERVICE',
+  'CAP_SYS_CHROOT',
+  'CAP_KILL',
+  'CAP_AUDIT_WRITE',
+] as const;
+
+const SHM_BYTES = 64 * 1024 * 1024;
+
+/** The whole sandbox of a RUN step as data. */
+export function toRuntimeSpec(op: ExecOp, around: StepSurroundings): RuntimeSpec {
+  const isConfined = op.security === 'sandbox';
+  return {
+    process: {
+      args: op.args,
+      env: withHome([...op.env, ...op.proxyEnv, ...around.env], around.user.home),
+      cwd: op.cwd,
+      user: around.user,
+      umask: 0o022,
+      capabilities: isConfined ? CAPABILITIES : 'all',
+      rlimits: op.ulimits.map(({ name, soft, hard }) => ({ type: `RLIMIT_${name.toUpperCase()}`, soft, hard })),
+    },
+    root: around.root,
+    hostname: op.hostname,
+    mounts: around.mounts,
+    extraHosts: op.extraHosts,
+    network: op.network,
+    confinement: isConfined ? 'default' : 'unconfined',
+    shmSizeBytes: op.shmSizeBytes ?? SHM_BYTES,
+    resources: op.resources,
+    ...(op.cgroupParent === undefined ? {} : { cgroupParent: op.cgroupParent }),
+  };
+}
+
+/** The runtime gives a process its user's home where the image does not say otherwise. */
+function withHome(env: readonly string[], home: string): readonly string[] {
+  return env.some((entry) => entry.startsWith('HOME=')) ? env : [...env, `HOME=${home}`];
+}
