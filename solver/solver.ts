@@ -20,8 +20,8 @@ export interface SolverPorts {
   /** Bounds how many steps run at once. */
   readonly steps: SlotPool;
   readonly emit: ProgressListener;
-  /** Called for each layer as soon as it is committed, with the stack it lies on. */
-  readonly committed?: (layer: LayerId, lower: LayerStack) => void;
+  /** Called for each layer as soon as it is committed, with the stack it lies on and the vertex that made it. */
+  readonly committed?: (layer: LayerId, lower: LayerStack, vertex: VertexId) => void;
 }
 
 /** What solving gave; only steps that make a layer are counted. */
@@ -131,7 +131,7 @@ class SolveRun {
     this.#finished.add(step);
     this.#ran.add(step);
     emit({ type: 'completed', step, cached: 'no', ...(usage === undefined ? {} : { usage }), timeMs: Date.now() });
-    this.#announceLayer(vertex.op, tree);
+    this.#announceLayer(vertex, tree);
     return tree;
   }
 
@@ -149,10 +149,10 @@ class SolveRun {
     await this.#ports.index.recordStep(vertex.meta.name, o.result.key);
   }
 
-  #announceLayer(op: Op, tree: Tree): void {
+  #announceLayer({ id, op }: Vertex, tree: Tree): void {
     if (!makesLayer(op) || tree.kind !== 'layers') return;
     const layer = tree.stack.at(-1);
-    if (layer !== undefined) this.#ports.committed?.(layer, tree.stack.slice(0, -1));
+    if (layer !== undefined) this.#ports.committed?.(layer, tree.stack.slice(0, -1), id);
   }
 
   #finishCached(vertex: Vertex, hit: CacheRecord): Tree {

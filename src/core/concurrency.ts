@@ -1,36 +1,57 @@
 import { availableParallelism } from 'node:os';
 import PQueue from 'p-queue';
 
-/** A number of slots; work beyond them waits its turn, first come first served. */
+/**
+ * A fixed number of slots; a task occupies one from its start to its end. Tasks start in the order they came.
+ * A task must not wait for another task of the same pool: all slots could be taken by such waiters.
+ */
 export class SlotPool {
   readonly #queue: PQueue;
 
-  /** @param slots how many tasks run at once, at least one. */
   constructor(slots: number) {
-    this.#queue = new PQueue({ concurrency: Math.max(1, slots) });
+    this.#queue = new PQueue({ concurrency: slots });
   }
 
   /**
-   * Runs `task` as soon as a slot is free. Where `signal` is aborted by then the task is not begun.
-   * A task that runs is always waited for: p-queue's own signal would let go of it.
+   * Runs `task` in the next free slot. An abort while it waits gives its place up and rejects with the signal's reason; once it runs, it keeps
+   * its slot until it has settled, and heeds the signal itself.
    */
-  run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#queue.add(() => {
-      signal?.throwIfAborted();
+  async run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    if (signal === undefined) return this.#queue.add(task);
+    signal.throwIfAborted();
+    // p-queue would free the slot of a running task at the abort, before the task has ended: it only sees aborts while it waits.
+    const waiting = new AbortController();
+    const giveUp = (): void => {
+      waiting.abort(signal.reason);
+    };
+    signal.addEventListener('abort', giveUp, { once: true });
+    const started = async (): Promise<T> => {
+      signal.removeEventListener('abort', giveUp);
       return task();
-    });
+    };
+    return this.#queue.add(started, { signal: waiting.signal });
   }
 }
 
-/** The slots of one build: `cpu` for work that computes, `io` for the disk, `net` for registries and downloads. */
+/** The pools that bound all work of a process, by what the work waits for. */
 export interface Slots {
+  /** As many as there are processors. */
   readonly cpu: SlotPool;
+  /** Reading and writing files. */
   readonly io: SlotPool;
+  /** Connections to other machines. */
   readonly net: SlotPool;
 }
 
-/** Pools sized to this machine. */
+const IO_SLOTS_PER_PROCESSOR = 2;
+const NET_SLOTS = 4;
+
+/** Opens the pools for this machine. */
 export function openSlots(): Slots {
-  const cores = availableParallelism();
-  return { cpu: new SlotPool(cores), io: new SlotPool(2 * cores), net: new SlotPool(4) };
+  const processors = availableParallelism();
+  return {
+    cpu: new SlotPool(processors),
+    io: new SlotPool(IO_SLOTS_PER_PROCESSOR * processors),
+    net: new SlotPool(NET_SLOTS),
+  };
 }

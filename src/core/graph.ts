@@ -273,3 +273,30 @@ export function reachable(graph: BuildGraph, target: VertexId): BuildGraph {
   }
   return new Map([...graph].filter(([id]) => wanted.has(id)));
 }
+
+/** The vertices whose layers end up in the tree of `target`: the target, what it lies on, and so on down. Others only lend it files. */
+export function layerVertices(graph: BuildGraph, target: VertexId): ReadonlySet<VertexId> {
+  const found = new Set<VertexId>();
+  const pending = [target];
+  for (let id = pending.pop(); id !== undefined; id = pending.pop()) {
+    if (found.has(id)) continue;
+    found.add(id);
+    const vertex = graph.get(id);
+    invariant(vertex !== undefined, `vertex ${id} is not in the graph`);
+    pending.push(...stackedInputs(vertex));
+  }
+  return found;
+}
+
+function stackedInputs({ op, inputs }: Vertex): readonly VertexId[] {
+  switch (op.kind) {
+    case 'source':
+      return [];
+    case 'merge':
+      return inputs;
+    case 'exec':
+      return op.root === 'input' ? inputs.slice(0, 1) : [];
+    case 'file':
+      return op.base === 'input' ? inputs.slice(0, 1) : [];
+  }
+}

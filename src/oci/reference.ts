@@ -51,17 +51,24 @@ export function formatReference(reference: Reference): string {
   return formatRepository(reference) + suffix(bare ? { ...reference, tag: DEFAULT_TAG } : reference);
 }
 
-/** The short form that users type: without Docker Hub's name and its `library/`; tag and digest as they are, no default. */
+/**
+ * The short form that users type: without Docker Hub's name and its `library/`, as far as `parseReference` reads it back;
+ * tag and digest as they are, no default.
+ */
 export function familiarReference(reference: Reference): string {
-  if (reference.registry !== HUB) return formatRepository(reference) + suffix(reference);
-  const short = reference.repository.slice(OFFICIAL.length);
-  const official = reference.repository.startsWith(OFFICIAL) && !short.includes('/');
-  return (official ? short : reference.repository) + suffix(reference);
+  return familiarRepository(reference) + suffix(reference);
 }
 
 /** `registry/repository`, without tag and digest. */
 export function formatRepository(reference: Reference): string {
   return `${reference.registry}/${reference.repository}`;
+}
+
+function familiarRepository(reference: Reference): string {
+  const { registry, repository } = reference;
+  const [first, rest] = cut(repository, '/');
+  if (registry !== HUB || looksLikeRegistry(first)) return formatRepository(reference);
+  return `${first}/` === OFFICIAL && rest !== undefined && !rest.includes('/') ? rest : repository;
 }
 
 function suffix(reference: Reference): string {

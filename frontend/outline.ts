@@ -1,0 +1,175 @@
+import type { SourceRange } from '../src/core/diagnostic.ts';
+import type { Dockerfile, Instruction, Stage } from './ast.ts';
+import { expand, newFuel } from './expand.ts';
+import { Flaw } from './flaw.ts';
+import { globalScope } from './global-scope.ts';
+import { argNodeOf, type ArgDeclaration } from './instructions/arg.ts';
+import { runNodeOf } from './instructions/run.ts';
+import type { LowerRequest } from './lower-request.ts';
+import type { PersistentMap } from './persistent.ts';
+import { baseName } from './paths.ts';
+import { Names } from './stages.ts';
+import { parseMount, type MountSpec } from './syntax/run-mount.ts';
+
+/** A stage that can be built. */
+export interface Target {
+  readonly name?: string;
+  readonly description?: string;
+  /** The base as written. */
+  readonly base: string;
+  readonly platform?: string;
+  readonly default: 'yes' | 'no';
+  readonly range: SourceRange;
+}
+
+/** An argument that a build can be given. */
+export interface OutlineArg {
+  readonly name: string;
+  readonly value?: string;
+  readonly description?: string;
+  readonly range: SourceRange;
+}
+
+/** A secret or agent that a build can be given. */
+export interface OutlineSecret {
+  readonly id: string;
+  readonly presence: 'required' | 'optional';
+  readonly range: SourceRange;
+}
+
+/** What can be given to the build of one target. */
+export interface Outline {
+  readonly target: Target;
+  readonly args: readonly OutlineArg[];
+  readonly secrets: readonly OutlineSecret[];
+  readonly ssh: readonly OutlineSecret[];
+}
+
+/** All stages, in the order of the file. */
+export function targets(dockerfile: Dockerfile): readonly Target[] {
+  return dockerfile.stages.map((stage) => targetOf(stage, dockerfile));
+}
+
+/** The arguments, secrets and agents of the request's target and of the stages that it needs. @throws Flaw StageNotFound */
+export function outline(dockerfile: Dockerfile, request: LowerRequest): Outline | undefined {
+  const names = new Names(dockerfile.stages, request);
+  const needed = neededStages(dockerfile, names);
+  const target = dockerfile.stages[names.target()];
+  if (target === undefined) return undefined;
+  const mounts = needed.flatMap((stage) => stage.instructions.flatMap(mountsOf));
+  return {
+    target: targetOf(target, dockerfile),
+    args: argsOf(dockerfile, needed, request),
+    secrets: unique(
+      mounts.filter(({ spec }) => spec.type === 'secret'),
+      ({ source, id, target: path }) => source ?? id ?? baseName(path ?? ''),
+    ),
+    ssh: unique(
+      mounts.filter(({ spec }) => spec.type === 'ssh'),
+      ({ id }) => id ?? 'default',
+    ),
+  };
+}
+
+interface FoundMount {
+  readonly spec: MountSpec;
+  readonly range: SourceRange;
+}
+
+function targetOf({ name, description, node, from, index }: Stage, { stages }: Dockerfile): Target {
+  return {
+    ...(name !== undefined && { name }),
+    ...(description !== undefined && { description }),
+    base: node.base,
+    ...(node.platform !== undefined && { platform: node.platform }),
+    default: index === stages.length - 1 ? 'yes' : 'no',
+    range: from.range,
+  };
+}
+
+/** Bases are followed as written: a name with a variable in it hardly ever means a stage. */
+function neededStages({ stages }: Dockerfile, names: Names): readonly Stage[] {
+  const found = new Set<number>();
+  const pending = [names.target()];
+  for (let index = pending.pop(); index !== undefined; index = pending.pop()) {
+    const stage = stages[index];
+    if (stage === undefined || found.has(index)) continue;
+    found.add(index);
+    pending.push(...names.stageNamed(stage.node.base, index));
+    for (const { command } of stage.instructions)
+      for (const draw of command.draws) pending.push(...names.stageDrawn(draw, index));
+  }
+  return stages.filter(({ index }) => found.has(index));
+}
+
+function argsOf(dockerfile: Dockerfile, needed: readonly Stage[], request: LowerRequest): readonly OutlineArg[] {
+  const options = { escape: dockerfile.escape, fuel: newFuel() };
+  const { variables } = globalScope(dockerfile, request, { options, buildArgs: request.buildArgs, failed: () => {} });
+  const used = needed.map(({ node }) => `${node.base} ${node.platform ?? ''}`).join(' ');
+  const declaredBelow = new Set(
+    needed
+      .flatMap((stage) => stage.instructions.flatMap((instruction) => argNodeOf(instruction)?.args ?? []))
+      .map(({ name }) => name),
+  );
+  const global = dockerfile.globalArgs.flatMap(({ instruction, node }) =>
+    node.args
+      .filter(({ name }) => used.includes(`$${name}`) || used.includes(`\${${name}`) || declaredBelow.has(name))
+      .map((arg) => ({ arg, instruction })),
+  );
+  const own = needed.flatMap((stage) =>
+    stage.instructions.flatMap((instruction) =>
+      (argNodeOf(instruction)?.args ?? []).map((arg) => ({ arg, instruction })),
+    ),
+  );
+  const args = new Map<string, OutlineArg>();
+  for (const found of [...global, ...own]) {
+    const outlined = outlineArg(found, { request, variables });
+    args.set(outlined.name, { ...outlined, ...args.get(outlined.name) });
+  }
+  return [...args.values()];
+}
+
+function outlineArg(
+  { arg, instruction }: { readonly arg: ArgDeclaration; readonly instruction: Instruction },
+  o: { readonly request: LowerRequest; readonly variables: PersistentMap<string> },
+): OutlineArg {
+  const value = o.request.buildArgs.get(arg.name) ?? defaultOf(arg, o.variables) ?? o.variables.lookup(arg.name);
+  return {
+    name: arg.name,
+    ...(value !== undefined && { value }),
+    ...(arg.description !== undefined && { description: arg.description }),
+    range: instruction.range,
+  };
+}
+
+function defaultOf({ defaultValue }: ArgDeclaration, variables: PersistentMap<string>): string | undefined {
+  if (defaultValue === undefined) return undefined;
+  try {
+    return expand(defaultValue, (name) => variables.lookup(name), { escape: '\\' }).text;
+  } catch (error) {
+    if (error instanceof Flaw) return defaultValue;
+    throw error;
+  }
+}
+
+function mountsOf(instruction: Instruction): readonly FoundMount[] {
+  return (runNodeOf(instruction)?.mounts ?? []).flatMap((text) => {
+    try {
+      return [{ spec: parseMount(text, (value) => value), range: instruction.range }];
+    } catch (error) {
+      if (error instanceof Flaw) return [];
+      throw error;
+    }
+  });
+}
+
+function unique(mounts: readonly FoundMount[], idOf: (spec: MountSpec) => string): readonly OutlineSecret[] {
+  const found = new Map<string, OutlineSecret>();
+  for (const { spec, range } of mounts) {
+    const id = idOf(spec);
+    const before = found.get(id);
+    const presence = before?.presence === 'required' ? 'required' : spec.presence;
+    found.set(id, { id, range: before?.range ?? range, presence });
+  }
+  return [...found.values()];
+}

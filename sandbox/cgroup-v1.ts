@@ -1,0 +1,137 @@
+import { basename } from 'node:path';
+import type { RuntimeSpec } from '../src/core/executor.ts';
+import type { ResourceLimits } from '../src/core/graph.ts';
+import type { CgroupDriver, CgroupPlan, CgroupReadings } from './cgroup.ts';
+import type { CgroupHierarchy } from './cgroup-hierarchies.ts';
+import { groupName, parentGroups } from './cgroup-name.ts';
+import type { HelperCommand } from './helper-program.ts';
+
+/** Controllers that every step gets, for accounting and for devices; the others only where a limit asks for them. */
+const usual = new Set(['memory', 'pids', 'cpuacct', 'devices', 'blkio']);
+
+/** Docker's device rules: nodes may be made, but only the harmless ones open. Pseudo terminals are 5:2 and 136. */
+const deviceRules = ['c *:* m', 'b *:* m', ...['1:3', '1:5', '1:7', '1:8', '1:9', '5:0', '5:1', '5:2', '136:*'].map((n) => `c ${n} rwm`)];
+
+interface Group {
+  readonly controllers: readonly string[];
+  /** The name of the hierarchy's mount point, as the step sees it below /sys/fs/cgroup. */
+  readonly name: string;
+  readonly path: string;
+  readonly parents: readonly string[];
+}
+
+/** Cgroups of version 1: one directory per hierarchy, which the step joins before it sees them as roots. */
+export class CgroupV1 implements CgroupDriver {
+  readonly version = 'v1';
+  readonly #hierarchies: readonly CgroupHierarchy[];
+
+  /** `hierarchies` are those in which groups may be made. */
+  constructor(hierarchies: readonly CgroupHierarchy[]) {
+    this.#hierarchies = hierarchies;
+  }
+
+  plan(spec: RuntimeSpec): CgroupPlan {
+    const groups = this.#groups(spec);
+    const find = (controller: string): string | undefined =>
+      groups.find(({ controllers }) => controllers.includes(controller))?.path;
+    const devices = spec.confinement === 'default' ? find('devices') : undefined;
+    return {
+      before: [
+        ...groups.flatMap(({ parents, path }) => [...parents, path].map((each): HelperCommand => ['mkdir', each])),
+        ...cpusetDefaults(groups, spec.resources),
+        ...limitWrites(spec.resources).map(([controller, file, value]) => limit(find(controller), file, value)),
+        ...(devices === undefined ? [] : deviceWrites(devices)),
+      ],
+      join: groups.map(({ path }) => path),
+      after: [
+        ...readings.flatMap(([controller, file]): HelperCommand[] => {
+          const path = find(controller);
+          return path === undefined ? [] : [['read', file, `${path}/${file}`]];
+        }),
+        ...groups.map(({ path }): HelperCommand => ['rmdir', path]),
+      ],
+      view: { type: 'v1', controllers: groups },
+      devices: devices === undefined ? 'unfiltered' : 'filtered',
+      readings: readingsOf,
+    };
+  }
+
+  #groups({ resources, cgroupParent }: RuntimeSpec): readonly Group[] {
+    const name = groupName();
+    const wanted = new Set([...usual, ...limitWrites(resources).map(([controller]) => controller)]);
+    return this.#hierarchies
+      .filter(({ controllers }) => controllers.some((controller) => wanted.has(controller)))
+      .map(({ controllers, mountPoint, own }) => {
+        const parents = cgroupParent === undefined ? [] : parentGroups(mountPoint, own, cgroupParent);
+        return { controllers, name: basename(mountPoint), parents, path: `${parents.at(-1) ?? own}/${name}` };
+      });
+  }
+}
+
+const readings = [
+  ['memory', 'memory.max_usage_in_bytes'],
+  ['memory', 'memory.oom_control'],
+  ['cpuacct', 'cpuacct.usage'],
+  ['blkio', 'blkio.throttle.io_service_bytes'],
+] as const;
+
+/** Controller, file and value of every limit, in the order in which the kernel takes them. */
+function limitWrites(limits: ResourceLimits): [controller: string, file: string, value: string][] {
+  const { memoryBytes, memorySwapBytes, cpuShares, cpuPeriodUs, cpuQuotaUs, cpusetCpus, cpusetMems, pids } = limits;
+  const writes: [string, string, string | number | undefined][] = [
+    ['memory', 'memory.limit_in_bytes', memoryBytes],
+    ['memory', 'memory.memsw.limit_in_bytes', memorySwapBytes],
+    ['cpu', 'cpu.shares', cpuShares],
+    ['cpu', 'cpu.cfs_period_us', cpuPeriodUs],
+    ['cpu', 'cpu.cfs_quota_us', cpuQuotaUs],
+    ['cpuset', 'cpuset.cpus', cpusetCpus],
+    ['cpuset', 'cpuset.mems', cpusetMems],
+    ['pids', 'pids.max', pids === undefined || pids > 0 ? pids : 'max'],
+  ];
+  return writes.flatMap(([controller, file, value]): [string, string, string][] =>
+    value === undefined ? [] : [[controller, file, String(value)]],
+  );
+}
+
+/** A missing controller fails like a refused value: with a note, since limits are not promised everywhere. */
+function limit(group: string | undefined, file: string, value: string): HelperCommand {
+  return ['write', `${group ?? '/sys/fs/cgroup/missing'}/${file}`, value, 'optional'];
+}
+
+/** A cpuset starts empty and then takes no process: what is not limited is what the group above has. */
+function cpusetDefaults(groups: readonly Group[], limits: ResourceLimits): HelperCommand[] {
+  if (limits.cpusetCpus === undefined && limits.cpusetMems === undefined) return [];
+  return groups
+    .filter(({ controllers }) => controllers.includes('cpuset'))
+    .flatMap(({ parents, path }) => [...parents, path])
+    .flatMap((path) => ['cpuset.cpus', 'cpuset.mems'].map((file): HelperCommand => ['inherit', `${path}/..`, path, file]));
+}
+
+function deviceWrites(group: string): HelperCommand[] {
+  return [
+    ['write', `${group}/devices.deny`, 'a', 'required'],
+    ...deviceRules.map((rule): HelperCommand => ['write', `${group}/devices.allow`, rule, 'required']),
+  ];
+}
+
+function readingsOf(texts: ReadonlyMap<string, string>): CgroupReadings {
+  const text = (file: (typeof readings)[number][1]): string | undefined => texts.get(file);
+  const peak = text('memory.max_usage_in_bytes');
+  const cpuNs = text('cpuacct.usage');
+  const io = text('blkio.throttle.io_service_bytes');
+  return {
+    ...(peak === undefined ? {} : { peakMemoryBytes: Number(peak) }),
+    ...(cpuNs === undefined ? {} : { cpuMs: Number(cpuNs) / 1e6 }),
+    ...(io === undefined ? {} : { ioReadBytes: sumOf(io, 'Read'), ioWriteBytes: sumOf(io, 'Write') }),
+    oomKills: Number(/^oom_kill (\d+)$/m.exec(text('memory.oom_control') ?? '')?.[1] ?? 0),
+  };
+}
+
+/** Lines are `MAJOR:MINOR Read BYTES`. */
+function sumOf(text: string, kind: string): number {
+  return text
+    .split('\n')
+    .map((line) => line.split(' '))
+    .filter(([, name]) => name === kind)
+    .reduce((sum, [, , bytes]) => sum + Number(bytes), 0);
+}

@@ -1,0 +1,98 @@
+import type { RuntimeSpec } from '../src/core/executor.ts';
+import type { ResourceLimits } from '../src/core/graph.ts';
+import type { CgroupDriver, CgroupPlan, CgroupReadings } from './cgroup.ts';
+import type { CgroupHierarchy } from './cgroup-hierarchies.ts';
+import { groupName, parentGroups } from './cgroup-name.ts';
+import type { HelperCommand } from './helper-program.ts';
+
+/** Cgroups of version 2: one directory, into which the step is born. */
+export class CgroupV2 implements CgroupDriver {
+  readonly version = 'v2';
+  readonly #hierarchy: CgroupHierarchy;
+  readonly #parent: string;
+
+  /** Groups are made in `parent`, whose children have the controllers that the kernel lets them have. */
+  constructor(hierarchy: CgroupHierarchy, parent: string) {
+    this.#hierarchy = hierarchy;
+    this.#parent = parent;
+  }
+
+  plan({ resources, cgroupParent }: RuntimeSpec): CgroupPlan {
+    const { mountPoint, own } = this.#hierarchy;
+    const parents = cgroupParent === undefined ? [] : parentGroups(mountPoint, own, cgroupParent);
+    const group = `${parents.at(-1) ?? this.#parent}/${groupName()}`;
+    const limits = limitWrites(resources);
+    return {
+      before: [
+        ...parents.flatMap((path) => [['mkdir', path] satisfies HelperCommand, ...enable(path)]),
+        ['mkdir', group],
+        ...limits.map(([file, value]): HelperCommand => ['write', `${group}/${file}`, value, 'optional']),
+      ],
+      join: [],
+      into: group,
+      after: [
+        ...readings.map((file): HelperCommand => ['read', file, `${group}/${file}`]),
+        ['rmdir', group],
+      ],
+      view: { type: 'v2' },
+      devices: 'unfiltered',
+      readings: readingsOf,
+    };
+  }
+}
+
+/** The controllers that limits and accounting use, as `cgroup.subtree_control` takes them. */
+export const v2Controllers = ['memory', 'pids', 'cpu', 'cpuset', 'io'];
+
+function enable(path: string): HelperCommand[] {
+  return v2Controllers.map((name): HelperCommand => ['write', `${path}/cgroup.subtree_control`, `+${name}`, 'quiet']);
+}
+
+const readings = ['memory.peak', 'memory.events', 'cpu.stat', 'io.stat'] as const;
+
+function limitWrites(limits: ResourceLimits): [file: string, value: string][] {
+  const { memoryBytes, memorySwapBytes, cpuShares, cpuPeriodUs, cpuQuotaUs, cpusetCpus, cpusetMems, pids } = limits;
+  const writes: [string, string | number | undefined][] = [
+    ['memory.max', memoryBytes],
+    ['memory.swap.max', swapMax(memoryBytes, memorySwapBytes)],
+    ['cpu.weight', cpuShares === undefined ? undefined : weightOf(cpuShares)],
+    ['cpu.max', cpuMax(cpuQuotaUs, cpuPeriodUs)],
+    ['cpuset.cpus', cpusetCpus],
+    ['cpuset.mems', cpusetMems],
+    ['pids.max', pids === undefined || pids > 0 ? pids : 'max'],
+  ];
+  return writes.flatMap(([file, value]): [string, string][] => (value === undefined ? [] : [[file, String(value)]]));
+}
+
+/** The limit is on memory and swap together, as `docker build --memory-swap` has it; v2 counts swap alone. */
+function swapMax(memory: number | undefined, both: number | undefined): string | number | undefined {
+  if (both === undefined) return undefined;
+  return both < 0 ? 'max' : Math.max(0, both - (memory ?? 0));
+}
+
+/** From v1's 2 … 262144 to v2's 1 … 10000, as runc does. */
+function weightOf(shares: number): number {
+  return Math.trunc(1 + ((Math.max(2, shares) - 2) * 9999) / 262142);
+}
+
+function cpuMax(quotaUs: number | undefined, periodUs: number | undefined): string | undefined {
+  if (quotaUs === undefined && periodUs === undefined) return undefined;
+  return `${quotaUs === undefined || quotaUs < 0 ? 'max' : quotaUs} ${periodUs ?? 100_000}`;
+}
+
+function readingsOf(texts: ReadonlyMap<string, string>): CgroupReadings {
+  const text = (file: (typeof readings)[number]): string => texts.get(file) ?? '';
+  const peak = text('memory.peak');
+  const cpuUs = /^usage_usec (\d+)$/m.exec(text('cpu.stat'))?.[1];
+  const io = texts.get('io.stat');
+  return {
+    ...(peak === '' ? {} : { peakMemoryBytes: Number(peak) }),
+    ...(cpuUs === undefined ? {} : { cpuMs: Number(cpuUs) / 1000 }),
+    ...(io === undefined ? {} : { ioReadBytes: sumOf(io, /rbytes=(\d+)/g), ioWriteBytes: sumOf(io, /wbytes=(\d+)/g) }),
+    oomKills: Number(/^oom_kill (\d+)$/m.exec(text('memory.events'))?.[1] ?? 0),
+  };
+}
+
+function sumOf(text: string, pattern: RegExp): number {
+  return [...text.matchAll(pattern)].reduce((sum, [, bytes]) => sum + Number(bytes), 0);
+}

@@ -1,0 +1,52 @@
+import type { RuntimeSpec } from '../src/core/executor.ts';
+import type { HelperCommand } from './helper-program.ts';
+
+/** A step's cgroup as data for its program. */
+export interface CgroupPlan {
+  /** Run on the host before the step starts: makes the group and sets its limits. */
+  readonly before: readonly HelperCommand[];
+  /** Groups the step joins itself (v1). */
+  readonly join: readonly string[];
+  /** The group it is born into (v2). */
+  readonly into?: string;
+  /** Run on the host after everything has ended: accounting, then removal. */
+  readonly after: readonly HelperCommand[];
+  /** What the step sees at /sys/fs/cgroup. */
+  readonly view:
+    | { readonly type: 'none' }
+    | { readonly type: 'v2' }
+    | { readonly type: 'v1'; readonly controllers: readonly { readonly name: string; readonly path: string }[] };
+  /** Whether the group refuses devices that are not on Docker's list. */
+  readonly devices: 'filtered' | 'unfiltered';
+  /** Makes sense of what the commands of `after` have read. */
+  readonly readings: (texts: ReadonlyMap<string, string>) => CgroupReadings;
+}
+
+/** What a step's cgroup counted; absent where it has no such counter. */
+export interface CgroupReadings {
+  readonly cpuMs?: number;
+  readonly peakMemoryBytes?: number;
+  readonly ioReadBytes?: number;
+  readonly ioWriteBytes?: number;
+  readonly oomKills: number;
+}
+
+/** Plans cgroups on one kind of hierarchy. */
+export interface CgroupDriver {
+  readonly version: 'v1' | 'v2' | 'none';
+  /** A group of its own for one step, below the spec's `cgroupParent` or our own group. */
+  plan(spec: RuntimeSpec): CgroupPlan;
+}
+
+/** For machines that let us have no cgroup: steps run without limits and without accounting. */
+export const withoutCgroups: CgroupDriver = {
+  version: 'none',
+  plan: () => ({
+    before: [],
+    join: [],
+    after: [],
+    view: { type: 'none' },
+    devices: 'unfiltered',
+    readings: () => ({ oomKills: 0 }),
+  }),
+};

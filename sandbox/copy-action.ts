@@ -1,0 +1,77 @@
+import type { CopyAction } from '../src/core/graph.ts';
+import { baseName, toText, type ByteString } from './byte-string.ts';
+import { Destination } from './destination.ts';
+import type { FileStat } from './file-stat.ts';
+import type { MadeBy } from './made-by.ts';
+import type { LayerWriter } from './layer-writer.ts';
+import { openFoundDirectory, type PathInRoot, realPath } from './path-in-root.ts';
+import { excludeMatcher, openRoot, selectRoots, type SelectedRoot } from './select-files.ts';
+import type { SourceTree } from './source-tree.ts';
+import { TreeCopier } from './tree-copier.ts';
+import type { TreeDirectory } from './tree-directory.ts';
+import { walkTree } from './tree-walk.ts';
+import { unpackArchive } from './unpack-archive.ts';
+
+/** One COPY or ADD at work. */
+export interface CopyRequest {
+  readonly action: CopyAction;
+  readonly source: SourceTree;
+  readonly writer: LayerWriter;
+  readonly made: MadeBy;
+  /** Called for each file before it is read. */
+  readonly onFile: (stat: FileStat, path: ByteString) => void;
+}
+
+/** Copies files as dockerfile.md 1.6 says. @throws SOURCE_NOT_FOUND, COPY_INVALID, CONTEXT_CHANGED, ARCHIVE_INVALID */
+export async function copyFiles(request: CopyRequest): Promise<void> {
+  const { action, source, made } = request;
+  const roots = selectRoots(source, { paths: action.sources, parents: action.parents });
+  const excluded = excludeMatcher(action.exclude);
+  const copier = new TreeCopier(request.writer, {
+    describe: made.copied,
+    onFile: request.onFile,
+    conflicts: 'error',
+  });
+  try {
+    for (const root of roots) {
+      using found = openRoot(source, root);
+      const place = new Destination({ dest: action.dest, writer: request.writer, made, files: roots.length });
+      using directory = openFoundDirectory(found);
+      if (directory !== undefined) copyDirectory({ request, root, found, directory, excluded, copier, place });
+      else if (excluded?.matches(toText(baseName(root.path))) !== true) await copyFile({ request, root, found, excluded, copier, place });
+    }
+  } finally {
+    copier.close();
+  }
+}
+
+interface DirectoryCopy {
+  readonly request: CopyRequest;
+  readonly root: SelectedRoot;
+  readonly found: PathInRoot;
+  readonly directory: TreeDirectory;
+  readonly excluded: ReturnType<typeof excludeMatcher>;
+  readonly copier: TreeCopier;
+  readonly place: Destination;
+}
+
+function copyDirectory({ request, root, found, directory, excluded, copier, place }: DirectoryCopy): void {
+  if (directory.parts.length === 0) return;
+  const { source } = request;
+  copier.goTo(root.layout === 'parents' ? place.directory() : place.forDirectory(found.entry?.stat, directory));
+  walkTree({ directory, path: realPath(found), filter: { hidden: source.hidden, excluded, included: root.included } }, copier);
+}
+
+async function copyFile({ request, root, found, excluded, copier, place }: Omit<DirectoryCopy, 'directory'>): Promise<void> {
+  const { entry } = found;
+  if (entry === undefined || entry.stat.type === 'socket') return;
+  const { unpack } = request.action;
+  if (unpack !== 'never' && entry.stat.type === 'file') {
+    request.onFile(entry.stat, root.path);
+    if (await unpackArchive({ request, entry, path: root.path, excluded, at: () => place.directory().path })) return;
+  }
+  const name = baseName(root.path);
+  const { directory, as } = place.forFile(name);
+  copier.goTo(directory);
+  copier.copyFile(entry, as, root.path);
+}

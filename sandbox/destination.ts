@@ -1,0 +1,70 @@
+import { BuildError } from '../src/core/error.ts';
+import { baseName, fromText, parentPath, toText, type ByteString } from './byte-string.ts';
+import { contentXattrs } from './extended-attributes.ts';
+import type { FileStat } from './file-stat.ts';
+import type { LayerWriter, TargetDirectory } from './layer-writer.ts';
+import type { MadeBy } from './made-by.ts';
+import type { TreeDirectory } from './tree-directory.ts';
+
+/** What a copy writes to. */
+export interface DestinationRequest {
+  /** As written: absolute, with a slash at the end where it must be a directory. */
+  readonly dest: string;
+  readonly writer: LayerWriter;
+  readonly made: MadeBy;
+  /** How many sources go there. */
+  readonly files: number;
+}
+
+/** Where an action's files go, found anew for every source: an earlier one may have made it. */
+export class Destination {
+  readonly #request: DestinationRequest;
+
+  constructor(request: DestinationRequest) {
+    this.#request = request;
+  }
+
+  /** The destination as a directory, made if missing as parents are. */
+  directory(): TargetDirectory {
+    const { writer } = this.#request;
+    const path = this.#real();
+    if (writer.typeAt(path) !== 'directory') this.#checkMissing(path);
+    return writer.directory(path, this.#request.made.implied);
+  }
+
+  /** Where a directory's contents go: into the destination; a new one is like the source, unless it was written with a slash. */
+  forDirectory(stat: FileStat | undefined, source: TreeDirectory): TargetDirectory {
+    const { dest, made, writer } = this.#request;
+    const path = this.#real();
+    if (path === '' || dest.endsWith('/') || stat === undefined || writer.typeAt(path) !== undefined) return this.directory();
+    this.#checkMissing(path);
+    const parent = writer.directory(parentPath(path), made.implied);
+    writer.makeDirectory(parent, baseName(path), made.copied(stat, contentXattrs(source.top)));
+    return writer.directory(path, made.implied);
+  }
+
+  /** Where a file goes, and its name there. */
+  forFile(name: ByteString): { readonly directory: TargetDirectory; readonly as: ByteString } {
+    const { dest, files, made, writer } = this.#request;
+    const path = this.#real();
+    const isDirectory = path === '' || writer.typeAt(path) === 'directory';
+    if (isDirectory || dest.endsWith('/')) return { directory: this.directory(), as: name };
+    if (files > 1) {
+      throw new BuildError('COPY_INVALID', { path: dest, reason: 'several sources need a directory as destination; write it with a slash at the end' });
+    }
+    if (writer.typeAt(path) === undefined) this.#checkMissing(path);
+    return { directory: writer.directory(parentPath(path), made.implied), as: baseName(path) };
+  }
+
+  #real(): ByteString {
+    return this.#request.writer.resolve(fromText(this.#request.dest));
+  }
+
+  /** What is missing can be made only below a directory. */
+  #checkMissing(path: ByteString): void {
+    const blocking = this.#request.writer.blockedAt(path);
+    if (blocking !== undefined) {
+      throw new BuildError('COPY_INVALID', { path: this.#request.dest, reason: `/${toText(blocking)} is not a directory` });
+    }
+  }
+}

@@ -1,0 +1,100 @@
+import { join } from 'node:path';
+import { BuildError, invariant } from '../src/core/error.ts';
+import type { FileBackend, ResolvedUser } from '../src/core/file-backend.ts';
+import type { FileOp } from '../src/core/graph.ts';
+import type { LayerId, LayerStack } from '../src/core/snapshot.ts';
+import type { Selection, Tree } from '../src/core/tree.ts';
+import type { Digest } from '../src/oci/digest.ts';
+import type { TreePaths } from './file-jobs.ts';
+import type { FileWork } from './layer-codec.ts';
+import { readFileInTree } from './read-file.ts';
+import { resolveUserInTree } from './user-lookup.ts';
+
+interface JobOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** File work of a build: large jobs in worker threads, small look-ups at once. */
+export class WorkerFileBackend implements FileBackend {
+  readonly #work: FileWork;
+  /** The state of the files that each digest was made from, by tree and selection. */
+  readonly #digested = new Map<string, string>();
+
+  constructor(work: FileWork) {
+    this.#work = work;
+  }
+
+  async contentDigest(tree: Tree, selection: Selection, o: JobOptions = {}): Promise<Digest> {
+    const { store, pool } = this.#work;
+    using hold = store.hold(stackOf(tree));
+    const args = { tree: pathsOf(tree, hold.directories), selection, statCache: this.#statCache };
+    const { digest, state } = await pool.call('contentDigest', args, o);
+    if (tree.kind === 'local') this.#digested.set(selectionKey(tree, selection), state);
+    return digest;
+  }
+
+  async run(op: FileOp, inputs: readonly Tree[], o: JobOptions = {}): Promise<LayerId> {
+    const { store, pool, xattrs } = this.#work;
+    using holds = new DisposableStack();
+    const paths = inputs.map((tree) => pathsOf(tree, holds.use(store.hold(stackOf(tree))).directories));
+    await using pending = store.create();
+    const nowSeconds = Math.floor(Date.now() / 1000);
+    const args = { op, inputs: paths, upper: pending.upper, xattrs, statCache: this.#statCache, nowSeconds };
+    const { states } = await pool.call('runFileOp', args, o);
+    this.#checkUnchanged(op, inputs, states);
+    return pending.commit();
+  }
+
+  async readFile(stack: LayerStack, path: string, o: { readonly maxBytes: number }): Promise<Uint8Array | undefined> {
+    using hold = this.#work.store.hold(stack);
+    return readFileInTree({ directories: hold.directories, path, maxBytes: o.maxBytes });
+  }
+
+  async resolveUser(stack: LayerStack, user: string): Promise<ResolvedUser> {
+    using hold = this.#work.store.hold(stack);
+    return resolveUserInTree({ directories: hold.directories, user });
+  }
+
+  async exportTo(stack: LayerStack, to: string, o: JobOptions = {}): Promise<void> {
+    using hold = this.#work.store.hold(stack);
+    await this.#work.pool.call('exportFiles', { directories: hold.directories, to }, o);
+  }
+
+  async *exportTar(
+    stack: LayerStack,
+    o: JobOptions & { readonly epochSeconds?: number | undefined } = {},
+  ): AsyncIterable<Uint8Array> {
+    using hold = this.#work.store.hold(stack);
+    yield* this.#work.pool.source('exportTar', { directories: hold.directories, epochSeconds: o.epochSeconds }, o);
+  }
+
+  get #statCache(): string {
+    return join(this.#work.store.stateDir, 'stat-cache');
+  }
+
+  /** What was copied must be what was digested: the layer is going to be known by that digest. */
+  #checkUnchanged(op: FileOp, inputs: readonly Tree[], states: ReadonlyMap<number, string>): void {
+    for (const [index, state] of states) {
+      const action = op.actions[index];
+      invariant(action?.type === 'copy', 'only copies read files');
+      const tree = inputs[action.from];
+      if (tree?.kind !== 'local') continue;
+      const digested = this.#digested.get(selectionKey(tree, { ...action, paths: action.sources }));
+      if (digested !== undefined && digested !== state) {
+        throw new BuildError('CONTEXT_CHANGED', { path: action.sources.join(' ') });
+      }
+    }
+  }
+}
+
+function stackOf(tree: Tree): LayerStack {
+  return tree.kind === 'layers' ? tree.stack : [];
+}
+
+function pathsOf(tree: Tree, directories: readonly string[]): TreePaths {
+  return tree.kind === 'layers' ? { kind: 'layers', directories } : tree;
+}
+
+function selectionKey(tree: Extract<Tree, { kind: 'local' }>, { paths, exclude, parents }: Selection): string {
+  return JSON.stringify([tree.root, tree.ignore, paths, exclude, parents]);
+}

@@ -1,0 +1,50 @@
+import type { LayerCodec, LayerTar } from '../src/core/layer-codec.ts';
+import type { LayerId, LayerStack } from '../src/core/snapshot.ts';
+import type { OverlayXattrs } from './extended-attributes.ts';
+import type { LayerStore } from './layer-store.ts';
+import type { WorkerPool } from './worker-pool.ts';
+
+/** What the file work of a sandbox shares. */
+export interface FileWork {
+  readonly store: LayerStore;
+  readonly pool: WorkerPool;
+  readonly xattrs: OverlayXattrs;
+}
+
+/** Layers to tars and back, in worker threads. */
+export class WorkerLayerCodec implements LayerCodec {
+  readonly #work: FileWork;
+
+  constructor(work: FileWork) {
+    this.#work = work;
+  }
+
+  async apply(
+    tar: AsyncIterable<Uint8Array>,
+    lower: LayerStack,
+    o: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<LayerTar & { readonly layer: LayerId }> {
+    const { store, pool, xattrs } = this.#work;
+    using hold = store.hold(lower);
+    await using pending = store.create();
+    const args = { upper: pending.upper, lower: hold.directories, xattrs };
+    const applied = await pool.sink('applyTar', args, { bytes: tar, signal: o.signal });
+    return { ...applied, layer: pending.commit() };
+  }
+
+  async writeTar(
+    layer: LayerId,
+    lower: LayerStack,
+    o: { readonly to: string; readonly epochSeconds?: number | undefined; readonly signal?: AbortSignal | undefined },
+  ): Promise<LayerTar> {
+    const { store, pool } = this.#work;
+    using hold = store.hold([...lower, layer]);
+    const args = {
+      layer: store.directoryOf(layer),
+      lower: hold.directories.slice(0, -1),
+      to: o.to,
+      epochSeconds: o.epochSeconds,
+    };
+    return await pool.call('writeTar', args, { signal: o.signal });
+  }
+}

@@ -1,0 +1,252 @@
+import { chmodSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
+import { rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { randomInt } from 'node:crypto';
+import { BuildError, invariant, isErrno } from '../src/core/error.ts';
+import type { LayerId, LayerStack } from '../src/core/snapshot.ts';
+import { tryLock, type FileLock } from './file-lock.ts';
+import { storeError } from './store-error.ts';
+import { UnsyncedLayers } from './unsynced-layers.ts';
+
+/** A layer being made: a directory of changes that `commit` turns into a layer. Disposing it without `commit` throws it away. */
+export interface PendingLayer extends AsyncDisposable {
+  /** The directory of this attempt; whatever else lies in it is thrown away. */
+  readonly directory: string;
+  /** The directory of changes, `directory`/upper; exists, mode 0755. */
+  readonly upper: string;
+  /** Publishes the changes, whole, by one rename. */
+  commit(): LayerId;
+}
+
+/** Layers that must stay while this is held. */
+export interface LayerHold extends Disposable {
+  /** The directories of the layers, oldest first, as the stack. */
+  readonly directories: readonly string[];
+}
+
+const SAFE_ID = /^[a-z0-9]{1,40}$/;
+
+/**
+ * The layers on disk, as all snapshotters keep them: `layers/<id>/fs` is the directory of a layer's changes, whiteouts and opaque marks as
+ * overlayfs has them. What is being made lies below `active/<owner>/`, locked by its process, so that a later process can sweep up after
+ * one that was killed. Nothing is touched before the first use.
+ */
+export class LayerStore implements AsyncDisposable {
+  readonly stateDir: string;
+  readonly #unsynced: UnsyncedLayers;
+  readonly #held = new Map<LayerId, { readonly lock: FileLock; count: number }>();
+  #syncing: Promise<unknown> | undefined;
+  #owner: { readonly path: string; readonly lock: FileLock } | undefined;
+  #count = 0;
+
+  constructor(stateDir: string) {
+    this.stateDir = stateDir;
+    this.#unsynced = new UnsyncedLayers(stateDir);
+  }
+
+  /** The directory of changes of `layer`. */
+  directoryOf(layer: LayerId): string {
+    invariant(SAFE_ID.test(layer), `layer id ${JSON.stringify(layer)}`);
+    return join(this.stateDir, 'layers', layer, 'fs');
+  }
+
+  /** Whether the layer is there, whole. */
+  async has(layer: LayerId): Promise<boolean> {
+    await this.#unsynced.dropLost((lost) => this.#removeDirectory(lost));
+    try {
+      return SAFE_ID.test(layer) && (await stat(this.directoryOf(layer))).isDirectory();
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return false;
+      throw error;
+    }
+  }
+
+  /** Keeps the layers of `stack` from removal by this or another process. @throws STORE_UNUSABLE where one is not there. */
+  hold(stack: LayerStack): LayerHold {
+    const layers: LayerId[] = [];
+    const release = (): void => {
+      for (const layer of layers.splice(0)) this.#release(layer);
+    };
+    try {
+      for (const layer of stack) {
+        this.#acquire(layer);
+        layers.push(layer);
+      }
+    } catch (error) {
+      release();
+      throw error;
+    }
+    return { directories: stack.map((layer) => this.directoryOf(layer)), [Symbol.dispose]: release };
+  }
+
+  /** A directory without anything in it. */
+  emptyDirectory(): string {
+    const path = join(this.#claimOwner(), 'empty');
+    mkdirSync(path, { recursive: true });
+    return path;
+  }
+
+  /** A new directory of changes. */
+  create(): PendingLayer {
+    try {
+      const owner = this.#claimOwner();
+      this.#count++;
+      const directory = join(owner, this.#count.toString(36));
+      const upper = join(directory, 'upper');
+      mkdirSync(directory, { mode: 0o700 });
+      mkdirSync(upper);
+      chmodSync(upper, 0o755);
+      return this.#pending(directory, upper);
+    } catch (error) {
+      throw storeError(error, this.stateDir);
+    }
+  }
+
+  /** Removes a layer that nothing holds; otherwise, and where it is absent, does nothing. */
+  async remove(layer: LayerId): Promise<void> {
+    const held = this.#held.get(layer);
+    if (held !== undefined && held.count > 0) return;
+    held?.lock[Symbol.dispose]();
+    this.#held.delete(layer);
+    try {
+      using lock = tryLock(join(this.directoryOf(layer), '..'), 'exclusive');
+      if (lock !== undefined) await this.#removeDirectory(layer);
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT')) throw storeError(error, this.stateDir);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#syncing;
+    for (const { lock } of this.#held.values()) lock[Symbol.dispose]();
+    this.#held.clear();
+    const owner = this.#owner;
+    this.#owner = undefined;
+    if (owner === undefined) return;
+    await rm(owner.path, { recursive: true, force: true });
+    owner.lock[Symbol.dispose]();
+  }
+
+  #pending(directory: string, upper: string): PendingLayer {
+    let state: 'open' | 'committed' = 'open';
+    return {
+      directory,
+      upper,
+      commit: () => {
+        invariant(state === 'open', 'a layer is committed once');
+        state = 'committed';
+        return this.#commit(upper);
+      },
+      [Symbol.asyncDispose]: async () => {
+        // After a commit what is left is empty, as a rule: two calls instead of a walk.
+        if (state === 'open' || !removeIfEmpty(directory)) await rm(directory, { recursive: true, force: true });
+      },
+    };
+  }
+
+  #commit(upper: string): LayerId {
+    const id = randomId(12) as LayerId;
+    try {
+      mkdirSync(join(this.stateDir, 'layers', id), { recursive: true, mode: 0o700 });
+      this.#unsynced.add(id);
+      renameSync(upper, this.directoryOf(id));
+      return id;
+    } catch (error) {
+      throw storeError(error, this.stateDir);
+    }
+  }
+
+  #acquire(layer: LayerId): void {
+    const held = this.#held.get(layer);
+    if (held !== undefined) {
+      held.count++;
+      return;
+    }
+    const path = join(this.directoryOf(layer), '..');
+    const lock = lockOrUndefined(path);
+    if (lock === undefined) throw new BuildError('STORE_UNUSABLE', { path, reason: 'the layer is gone or being removed' });
+    this.#held.set(layer, { lock, count: 1 });
+  }
+
+  /** The lock itself stays until `remove` or the end: most layers are held again soon. */
+  #release(layer: LayerId): void {
+    const held = this.#held.get(layer);
+    invariant(held !== undefined && held.count > 0, `layer ${layer} is held`);
+    held.count--;
+  }
+
+  /** Moves the layer out of sight before removing it file by file, so that it is there whole or not at all. */
+  async #removeDirectory(layer: LayerId): Promise<void> {
+    this.#count++;
+    const trash = join(this.#claimOwner(), `${this.#count.toString(36)}-removed`);
+    try {
+      renameSync(join(this.directoryOf(layer), '..'), trash);
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT')) throw error;
+    }
+    this.#unsynced.forget(layer);
+    await rm(trash, { recursive: true, force: true });
+  }
+
+  /** This process' directory below `active/`, made at first use, after sweeping those of dead processes. */
+  #claimOwner(): string {
+    if (this.#owner !== undefined) return this.#owner.path;
+    const active = join(this.stateDir, 'active');
+    mkdirSync(join(this.stateDir, 'layers'), { recursive: true, mode: 0o700 });
+    mkdirSync(active, { recursive: true, mode: 0o700 });
+    sweep(active);
+    for (;;) {
+      const path = join(active, randomId(6));
+      mkdirSync(path, { mode: 0o700 });
+      const lock = lockOrUndefined(path, 'exclusive');
+      if (lock === undefined) continue;
+      this.#owner = { path, lock };
+      // A failure leaves the marks: the next process tries again.
+      this.#syncing = Promise.allSettled([this.#unsynced.syncSettled(Date.now())]);
+      return path;
+    }
+  }
+}
+
+/** Removes what processes left below `active/` that no longer run. Their mounts died with their namespaces. */
+function sweep(active: string): void {
+  for (const name of readdirSync(active)) {
+    const path = join(active, name);
+    using lock = lockOrUndefined(path, 'exclusive');
+    if (lock !== undefined) rmSync(path, { recursive: true, force: true });
+  }
+}
+
+function lockOrUndefined(path: string, mode: 'shared' | 'exclusive' = 'shared'): FileLock | undefined {
+  try {
+    return tryLock(path, mode);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}
+
+/** Removes a directory that holds at most empty directories of overlayfs' own. */
+function removeIfEmpty(directory: string): boolean {
+  try {
+    for (const name of ['work/work', 'work/index', 'work', '']) rmdirIfThere(join(directory, name));
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'ENOTEMPTY')) return false;
+    throw error;
+  }
+}
+
+function rmdirIfThere(directory: string): void {
+  try {
+    rmdirSync(directory);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) throw error;
+  }
+}
+
+/** Letters and digits, the first a letter, unlikely ever to repeat. */
+function randomId(length: number): string {
+  const letters = 'abcdefghijklmnopqrstuvwxyz0123456789';
+  return Array.from({ length }, (_, i) => letters[randomInt(i === 0 ? 26 : 36)]).join('');
+}

@@ -1,0 +1,368 @@
+import {
+  AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, check, cName, ELOOP, ENOENT, ENOTDIR, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY, syscalls } from './syscalls.ts';
+import { contentXattrs, isOpaque, markOpaque, setXattrs, type OverlayXattrs, type Xattrs } from './extended-attributes.ts';
+import { type FileStat, type FileTime, isWhiteout, lookupStat, statOf } from './file-stat.ts';
+import { components, joinPath, baseName, parentPath, type ByteString } from './byte-string.ts';
+import { lookupEntry, namesOf, openEntry, openTree, TreeDirectory } from './tree-directory.ts';
+import { resolvePath, realPath } from './path-in-root.ts';
+import { invariant } from '../src/core/error.ts';
+
+/** What a new file or directory is to be, besides its content. */
+export interface Metadata {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mtime: FileTime;
+  readonly xattrs: Xattrs;
+}
+
+/** A directory of the layer being written and what lower layers have at its path. */
+export interface TargetDirectory {
+  readonly path: ByteString;
+  /** Descriptor in the new layer. */
+  readonly upper: number;
+  readonly lower: TreeDirectory | undefined;
+}
+
+/** What stands at a name in the tree that the layer and the lower layers make together. */
+export interface Standing {
+  readonly stat: FileStat;
+  readonly where: 'upper' | 'lower';
+}
+
+const S_IFCHR = 0o020000;
+const NEW_DIRECTORY = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+/**
+ * Writes a layer's directory of changes: new things go straight into it, what is below is only looked up. Directories of lower layers that
+ * something is put into appear in the layer with the attributes they have below (as overlayfs copies them up), times included.
+ */
+export class LayerWriter implements Disposable {
+  readonly #xattrs: OverlayXattrs;
+  readonly #owners: 'given' | 'caller';
+  readonly #root: TargetDirectory;
+  readonly #lowerPaths: readonly string[];
+  readonly #upperPath: string;
+  /** The directories last used, outermost first: callers come in tree order. */
+  #chain: TargetDirectory[] = [];
+  /** The times directories shall have at the end, when nothing is put into them any more. */
+  readonly #times = new Map<ByteString, FileTime>();
+
+  /**
+   * @param o.lower directories of the lower layers, oldest first.
+   * @param o.owners `caller`: whatever is made belongs to who runs this, whoever is named.
+   */
+  constructor(o: { readonly upper: string; readonly lower: readonly string[]; readonly xattrs: OverlayXattrs; readonly owners?: 'given' | 'caller' }) {
+    this.#xattrs = o.xattrs;
+    this.#owners = o.owners ?? 'given';
+    this.#upperPath = o.upper;
+    this.#lowerPaths = o.lower.toReversed();
+    const upper = openTree([o.upper]).top;
+    const lower = this.#lowerPaths.length === 0 ? undefined : openTree(this.#lowerPaths);
+    this.#root = { path: '' as ByteString, upper, lower };
+    if (lower !== undefined) this.#adopt(upper, lower.top);
+  }
+
+  /** The whole tree as it is now, for looking up only. */
+  openMerged(): TreeDirectory {
+    return openTree([this.#upperPath, ...this.#lowerPaths]);
+  }
+
+  /** The real path of `path`: links followed, also of the last component; what is missing counts as it is spelled. */
+  resolve(path: ByteString): ByteString {
+    using tree = this.openMerged();
+    using found = resolvePath(tree, path, 'follow');
+    return realPath(found);
+  }
+
+  /** The real path of the directory that `path` lies in; the last component is not looked at. */
+  resolveParent(path: ByteString): ByteString {
+    const parent = parentPath(path);
+    return parent === '' ? parent : this.resolve(parent);
+  }
+
+  /** What is at the real path `path`; the root is a directory. */
+  typeAt(path: ByteString): FileStat['type'] | undefined {
+    if (path === '') return 'directory';
+    using tree = this.openMerged();
+    using found = resolvePath(tree, path, 'keep');
+    return found.missing.length > 0 ? undefined : found.entry?.stat.type;
+  }
+
+  /** The first name on the way to the real path `path` that is there and no directory. */
+  blockedAt(path: ByteString): ByteString | undefined {
+    const names = components(path);
+    return names.map((_, i) => names.slice(0, i + 1).join('/') as ByteString).find((prefix) => !['directory', undefined].includes(this.typeAt(prefix)));
+  }
+
+  /** What stands at `name` in `directory`. */
+  standing(directory: TargetDirectory, name: ByteString): Standing | undefined {
+    const stat = lookupStat(directory.upper, name);
+    if (stat !== undefined) return isWhiteout(stat) ? undefined : { stat, where: 'upper' };
+    if (directory.lower === undefined) return undefined;
+    const below = lookupEntry(directory.lower, name);
+    return below === undefined ? undefined : { stat: below.stat, where: 'lower' };
+  }
+
+  /**
+   * The directory at `path` (a real path) in the layer, copied up or made with `made` where it is missing. It stays open until a path
+   * outside of it is asked for. What lower layers have there and is no directory is hidden by the new one.
+   * @throws SystemError ENOTDIR where the layer itself has something else at the path or on the way.
+   */
+  directory(path: ByteString, made: (path: ByteString) => Metadata): TargetDirectory {
+    const names = components(path);
+    let depth = 0;
+    while (depth < this.#chain.length && depth < names.length && baseOf(this.#chain[depth]) === names[depth]) depth++;
+    this.#closeBelow(depth);
+    let current = this.#chain.at(-1) ?? this.#root;
+    for (const name of names.slice(depth)) {
+      current = this.enter(current, name, made);
+      this.#chain.push(current);
+    }
+    return current;
+  }
+
+  /** Opens the directory `name` of `parent` in the layer; copied up or made where it is missing. The caller closes it. */
+  enter(parent: TargetDirectory, name: ByteString, made: (path: ByteString) => Metadata): TargetDirectory {
+    const path = joinPath(parent.path, name);
+    const inUpper = lookupStat(parent.upper, name);
+    if (inUpper !== undefined && !isWhiteout(inUpper)) {
+      const upper = this.#openUpper(parent.upper, name);
+      if (!this.#times.has(path)) this.#times.set(path, inUpper.mtime);
+      const lower = parent.lower === undefined || isOpaque(upper) ? undefined : openLower(parent.lower, name);
+      return { path, upper, lower };
+    }
+    const lower = inUpper === undefined && parent.lower !== undefined ? openLower(parent.lower, name) : undefined;
+    if (inUpper !== undefined) this.remove(parent, name);
+    check(syscalls().mkdirat(parent.upper, cName(name), 0o700), 'mkdir', path);
+    const upper = this.#openUpper(parent.upper, name);
+    if (lower === undefined) {
+      const metadata = made(path);
+      if (inUpper !== undefined) markOpaque(upper, this.#xattrs);
+      this.describe(upper, metadata);
+      this.#times.set(path, metadata.mtime);
+    } else {
+      this.#times.set(path, this.#adopt(upper, lower.top).mtime);
+    }
+    return { path, upper, lower };
+  }
+
+  /**
+   * A directory with these attributes, new or the one that the layer has; its lower directory shows through unless a whiteout stood there.
+   * @throws SystemError EEXIST where the layer has something else.
+   */
+  makeDirectory(parent: TargetDirectory, name: ByteString, metadata: Metadata): void {
+    const inUpper = lookupStat(parent.upper, name);
+    const removed = inUpper !== undefined && isWhiteout(inUpper);
+    if (removed) this.remove(parent, name);
+    if (inUpper?.type !== 'directory') check(syscalls().mkdirat(parent.upper, cName(name), 0o700), 'mkdir', name);
+    const upper = this.#openUpper(parent.upper, name);
+    try {
+      if (removed) markOpaque(upper, this.#xattrs);
+      this.describe(upper, metadata);
+      this.#times.set(joinPath(parent.path, name), metadata.mtime);
+    } finally {
+      syscalls().close(upper);
+    }
+  }
+
+  /** Closes what `enter` gave. */
+  leave(directory: TargetDirectory): void {
+    syscalls().close(directory.upper);
+    directory.lower?.[Symbol.dispose]();
+  }
+
+  /** Gives an open directory of the layer its attributes; its times come at the end. */
+  describeDirectory(directory: TargetDirectory, metadata: Metadata): void {
+    this.describe(directory.upper, metadata);
+    this.#times.set(directory.path, metadata.mtime);
+  }
+
+  /** The times that directory shall have at the end, whatever is put into it. */
+  setTime(path: ByteString, mtime: FileTime): void {
+    this.#times.set(path, mtime);
+  }
+
+  /** Owner, mode, attributes, times of an open file, in this order: chown clears setuid bits and capabilities. */
+  describe(fd: number, { uid, gid, mode, xattrs, mtime }: Metadata): void {
+    if (this.#owners === 'given') check(syscalls().fchown(fd, uid, gid), 'fchown', `fd ${fd}`);
+    check(syscalls().fchmod(fd, mode), 'fchmod', `fd ${fd}`);
+    if (xattrs.size > 0) setXattrs(fd, xattrs);
+    check(syscalls().futimens(fd, timesOf(mtime)), 'futimens', `fd ${fd}`);
+  }
+
+  /** A new, empty regular file open for writing. @throws SystemError EEXIST */
+  createFile(directory: TargetDirectory, name: ByteString): number {
+    const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    return check(syscalls().openat(directory.upper, cName(name), flags, 0o600), 'open', joinPath(directory.path, name));
+  }
+
+  /** A new symbolic link. */
+  createLink(directory: TargetDirectory, name: ByteString, o: { readonly target: ByteString; readonly metadata: Metadata }): void {
+    const { uid, gid, mtime } = o.metadata;
+    check(syscalls().symlinkat(cName(o.target, 1), directory.upper, cName(name)), 'symlink', joinPath(directory.path, name));
+    if (this.#owners === 'given' && (uid !== 0 || gid !== 0)) {
+      check(syscalls().fchownat(directory.upper, cName(name), uid, gid, AT_SYMLINK_NOFOLLOW), 'chown', name);
+    }
+    this.#touch(directory, name, mtime);
+  }
+
+  /** A new fifo or device node; false where this process may not make it. @param o.kind the file type bits of its mode. */
+  createNode(directory: TargetDirectory, name: ByteString, o: { readonly kind: number; readonly device: number; readonly metadata: Metadata }): boolean {
+    const { uid, gid, mode, mtime } = o.metadata;
+    const result = syscalls().mknodat(directory.upper, cName(name), o.kind | 0o600, o.device);
+    if (result === -1) return false;
+    check(result, 'mknod', joinPath(directory.path, name));
+    if (this.#owners === 'given') {
+      check(syscalls().fchownat(directory.upper, cName(name), uid, gid, AT_SYMLINK_NOFOLLOW), 'chown', name);
+    }
+    // The node was made by us in a directory that nobody else can enter, so following links is no question here.
+    check(syscalls().fchmodat(directory.upper, cName(name), mode, 0), 'chmod', name);
+    this.#touch(directory, name, mtime);
+    return true;
+  }
+
+  /** Gives the file at the real path `from`, which is in this layer, the further name `path`; both directories are in the layer. */
+  link(from: ByteString, path: ByteString): void {
+    const source = this.#openParent(from);
+    const target = this.#openParent(path);
+    try {
+      check(syscalls().linkat(source, cName(baseName(from)), target, cName(baseName(path), 1), 0), 'link', path);
+    } finally {
+      syscalls().close(source);
+      syscalls().close(target);
+    }
+  }
+
+  /** Hides `name` of the lower layers. */
+  whiteout(directory: TargetDirectory, name: ByteString): void {
+    check(syscalls().mknodat(directory.upper, cName(name), S_IFCHR, 0), 'mknod (whiteout)', joinPath(directory.path, name));
+  }
+
+  /** Hides everything that lower layers have in a directory, which is not to be used afterwards: what is below has changed. */
+  makeOpaque(directory: TargetDirectory): void {
+    markOpaque(directory.upper, this.#xattrs);
+    this.#closeFrom(directory.path);
+  }
+
+  /** Removes from the layer what it has at `name`, with all below. */
+  remove(directory: TargetDirectory, name: ByteString): void {
+    removeTree(directory.upper, name);
+    this.#closeFrom(joinPath(directory.path, name));
+  }
+
+  /** Removes a whiteout that stands at `name`, if one does. */
+  removeWhiteout(directory: TargetDirectory, name: ByteString): void {
+    if (directory.lower === undefined) return;
+    const stat = lookupStat(directory.upper, name);
+    if (stat !== undefined && isWhiteout(stat)) this.remove(directory, name);
+  }
+
+  /** Sets the times of directories, innermost first; nothing can be written afterwards. */
+  finish(): void {
+    this.#closeBelow(0);
+    const open: OpenUpper[] = [];
+    for (const path of [...this.#times.keys()].toSorted().toReversed()) {
+      // A directory that was replaced by something else meanwhile is not there any more.
+      const fd = openUpperPath({ root: this.#root.upper, open, path });
+      if (fd !== undefined) check(syscalls().futimens(fd, timesOf(this.#times.get(path) as FileTime)), 'futimens', path);
+    }
+    for (const { fd } of open) syscalls().close(fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.#closeBelow(0);
+    this.leave(this.#root);
+  }
+
+  #touch(directory: TargetDirectory, name: ByteString, mtime: FileTime): void {
+    check(syscalls().utimensat(directory.upper, cName(name), timesOf(mtime), AT_SYMLINK_NOFOLLOW), 'utimensat', name);
+  }
+
+  /** Gives a directory of the layer the attributes of the one below. */
+  #adopt(upper: number, lower: number): FileStat {
+    const stat = statOf(lower);
+    this.describe(upper, { ...stat, xattrs: contentXattrs(lower) });
+    return stat;
+  }
+
+  #openUpper(parent: number, name: ByteString): number {
+    return check(syscalls().openat(parent, cName(name), NEW_DIRECTORY, 0), 'open', name);
+  }
+
+  /** A descriptor of the layer's directory that `path` lies in; the caller closes it. */
+  #openParent(path: ByteString): number {
+    const open: OpenUpper[] = [];
+    const fd = openUpperPath({ root: this.#root.upper, open, path: parentPath(path) });
+    const last = open.pop();
+    for (const passed of open) syscalls().close(passed.fd);
+    if (last !== undefined) return last.fd;
+    invariant(fd !== undefined, `the parent of ${path} is in the layer`);
+    return this.#openUpper(this.#root.upper, '.' as ByteString);
+  }
+
+  #closeFrom(path: ByteString): void {
+    const index = this.#chain.findIndex((open) => open.path === path);
+    if (index >= 0) this.#closeBelow(index);
+  }
+
+  #closeBelow(depth: number): void {
+    for (const directory of this.#chain.splice(depth).toReversed()) this.leave(directory);
+  }
+}
+
+const times = Buffer.alloc(32);
+
+/** Two struct timespec: access and modification, the same. */
+function timesOf({ seconds, nanoseconds }: FileTime): Buffer {
+  for (const offset of [0, 16]) {
+    times.writeInt32LE(Math.floor(seconds / 2 ** 32), offset + 4);
+    times.writeUInt32LE(((seconds % 2 ** 32) + 2 ** 32) % 2 ** 32, offset);
+    times.writeUInt32LE(nanoseconds, offset + 8);
+  }
+  return times;
+}
+
+/** Removes `name` and all below it, never through a link. */
+export function removeTree(parent: number, name: ByteString): void {
+  const stat = lookupStat(parent, name);
+  if (stat === undefined) return;
+  if (stat.type === 'directory') {
+    const fd = check(syscalls().openat(parent, cName(name), NEW_DIRECTORY, 0), 'open', name);
+    try {
+      for (const child of namesOf(fd)) removeTree(fd, child.name);
+    } finally {
+      syscalls().close(fd);
+    }
+  }
+  check(syscalls().unlinkat(parent, cName(name), stat.type === 'directory' ? AT_REMOVEDIR : 0), 'unlink', name);
+}
+
+function openLower(lower: TreeDirectory, name: ByteString): TreeDirectory | undefined {
+  const entry = lookupEntry(lower, name);
+  return entry?.stat.type === 'directory' ? openEntry(entry) : undefined;
+}
+
+interface OpenUpper {
+  readonly name: ByteString;
+  readonly fd: number;
+}
+
+/** Opens a directory of the layer; `open` holds the directories on the way to the one before. */
+function openUpperPath(o: { readonly root: number; readonly open: OpenUpper[]; readonly path: ByteString }): number | undefined {
+  const names = components(o.path);
+  let depth = 0;
+  while (depth < names.length && o.open[depth]?.name === names[depth]) depth++;
+  for (const { fd } of o.open.splice(depth)) syscalls().close(fd);
+  for (const name of names.slice(depth)) {
+    const fd = syscalls().openat(o.open.at(-1)?.fd ?? o.root, cName(name), NEW_DIRECTORY, 0);
+    if (fd === ENOENT || fd === ENOTDIR || fd === ELOOP) return undefined;
+    o.open.push({ name, fd: check(fd, 'open', o.path) });
+  }
+  return o.open.at(-1)?.fd ?? o.root;
+}
+
+function baseOf(directory: TargetDirectory | undefined): ByteString {
+  invariant(directory !== undefined, 'a directory of the chain');
+  return directory.path.slice(directory.path.lastIndexOf('/') + 1) as ByteString;
+}

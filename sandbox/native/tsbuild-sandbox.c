@@ -1,0 +1,262 @@
+/* The keeper and the guard: see sandbox.h. */
+#include "sandbox.h"
+#include <linux/sched.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/sendfile.h>
+#include <sys/wait.h>
+
+#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+/*
+ * Goes on from a sealed copy in memory: the step's program can be made to name /proc/self/exe, and nothing it then writes may reach the
+ * helper's file (CVE-2019-5736).
+ */
+static void seal_self(char **argv) {
+  int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+  struct stat st;
+  if (self < 0 || fstat(self, &st) < 0) fail("/proc/self/exe", "", errno);
+  int seals = fcntl(self, F_GET_SEALS);
+  if (seals >= 0 && (seals & SEALS) == SEALS) {
+    close(self);
+    return;
+  }
+  int copy = memfd_create("tsbuild-sandbox", MFD_CLOEXEC | MFD_ALLOW_SEALING | 0x10U /* MFD_EXEC */);
+  if (copy < 0) copy = memfd_create("tsbuild-sandbox", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  for (off_t done = 0; copy >= 0 && done < st.st_size;)
+    if (sendfile(copy, self, &done, (size_t)(st.st_size - done)) <= 0) break;
+  if (copy < 0 || fcntl(copy, F_ADD_SEALS, SEALS) < 0) fail("copy in memory", "", errno);
+  char *env[] = {NULL};
+  syscall(SYS_execveat, copy, "", argv, env, AT_EMPTY_PATH);
+  fail("copy in memory", "", errno);
+}
+
+/* ---- commands of the keeper ---- */
+
+static ssize_t read_text(const char *path, char *text, size_t size) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+  if (fd >= 0) close(fd);
+  text[n < 0 ? 0 : n] = 0;
+  return n;
+}
+
+static bool write_text(const char *path, const char *text) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  bool ok = fd >= 0 && write(fd, text, strlen(text)) >= 0;
+  int error = errno;
+  if (fd >= 0) close(fd);
+  errno = error;
+  return ok;
+}
+
+/* write PATH TEXT required|optional|quiet: optional leaves a note where it fails. */
+static void write_file(const struct command *c) {
+  const char *path = arg(c, 1), *text = arg(c, 2), *importance = arg(c, 3);
+  if (write_text(path, text) || strcmp(importance, "quiet") == 0) return;
+  if (strcmp(importance, "required") == 0) fail(path, text, errno);
+  char line[512];
+  snprintf(line, sizeof line, "%.300s refused %.100s: %s", path, text, strerror(errno));
+  note(line);
+}
+
+/* inherit FROM TO NAME: one directory's file of that name with the contents of the other's. */
+static void inherit_file(const struct command *c) {
+  char from[4200], to[4200], text[4096];
+  snprintf(from, sizeof from, "%s/%s", arg(c, 1), arg(c, 3));
+  snprintf(to, sizeof to, "%s/%s", arg(c, 2), arg(c, 3));
+  if (read_text(from, text, sizeof text) < 0 || !write_text(to, text)) fail(to, "", errno);
+}
+
+/* read KEY PATH: reported under KEY; a file that is not there is not reported. */
+static void read_file(const struct command *c) {
+  char text[4096];
+  if (read_text(arg(c, 2), text, sizeof text) >= 0) send_text('r', arg(c, 1), text);
+}
+
+static void remove_directory(const struct command *c) {
+  for (int attempt = 0; attempt < 200 && rmdir(arg(c, 1)) < 0 && errno == EBUSY; attempt++) usleep(1000);
+}
+
+static void make_directory(const struct command *c) {
+  if (mkdir(arg(c, 1), 0755) < 0 && errno != EEXIST) fail(arg(c, 1), "", errno);
+}
+
+/* ---- the guard ---- */
+
+struct spawn {
+  uint64_t namespaces;
+  int cgroup; /* of a v2 hierarchy, or -1 */
+};
+
+static pid_t start(struct clone_args *args) { return (pid_t)syscall(SYS_clone3, args, sizeof *args); }
+
+_Noreturn static void run_guard(const struct spawn *spawn, int alive) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  struct pollfd keeper = {.fd = alive, .events = POLLIN};
+  if (poll(&keeper, 1, 0) != 0) _exit(0); /* the keeper died before PDEATHSIG was set */
+  struct clone_args args = {.flags = spawn->namespaces | CLONE_FILES, .exit_signal = SIGCHLD};
+  if (spawn->cgroup >= 0) {
+    args.flags |= CLONE_INTO_CGROUP;
+    args.cgroup = (uint64_t)spawn->cgroup;
+  }
+  pid_t step = start(&args);
+  if (step < 0) fail("namespaces", "", errno);
+  if (step == 0) run_step();
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGCHLD);
+  for (;;) {
+    int signal = sigwaitinfo(&signals, NULL);
+    if (signal == SIGTERM) kill(step, SIGKILL);
+    if (signal == SIGCHLD && wait4(step, &report->status, WNOHANG, &report->usage) == step) break;
+  }
+  /* The step was pid 1: the kernel has killed and reaped the rest of its namespace before it let us have its status. */
+  report->finished = true;
+  remove_stubs();
+  _exit(0);
+}
+
+/* ---- the keeper ---- */
+
+static void forward(struct pollfd *from, char type) {
+  static char buffer[1 << 16];
+  ssize_t n = read(from->fd, buffer, sizeof buffer);
+  if (n < 0 && errno == EINTR) return;
+  if (n > 0) {
+    send_record(type, buffer, (size_t)n);
+    return;
+  }
+  close(from->fd);
+  from->fd = -1;
+}
+
+static void keep(pid_t guard, int out, int err) {
+  struct pollfd fds[3] = {{.fd = out, .events = POLLIN}, {.fd = err, .events = POLLIN}, {.fd = CONTROL_FD, .events = POLLRDHUP}};
+  while (fds[0].fd >= 0 || fds[1].fd >= 0) {
+    if (poll(fds, 3, -1) < 0) continue;
+    if (fds[0].revents) forward(&fds[0], 'o');
+    if (fds[1].revents) forward(&fds[1], 'e');
+    if (fds[2].revents) { /* node wants an end, or has met its own */
+      kill(guard, SIGTERM);
+      fds[2].fd = -1;
+    }
+  }
+  while (waitpid(guard, NULL, 0) < 0 && errno == EINTR) {
+  }
+}
+
+static void run_guarded(const struct spawn *spawn) {
+  int out[2], err[2], alive[2];
+  if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0 || pipe2(alive, O_CLOEXEC) < 0) fail("pipe", "", errno);
+  struct clone_args args = {.flags = CLONE_NEWPID, .exit_signal = SIGCHLD};
+  pid_t guard = start(&args);
+  if (guard < 0) fail("pid namespace", "", errno);
+  if (guard == 0) {
+    recovery = NULL;
+    dup2(out[1], 1);
+    dup2(err[1], 2);
+    int unneeded[] = {out[0], out[1], err[0], err[1], alive[1]};
+    for (size_t i = 0; i < sizeof unneeded / sizeof *unneeded; i++) close(unneeded[i]);
+    run_guard(spawn, alive[0]);
+  }
+  close(out[1]);
+  close(err[1]);
+  close(alive[0]);
+  keep(guard, out[0], err[0]);
+  close(alive[1]);
+}
+
+static uint64_t namespace_flags(const char *names) {
+  static const struct {
+    const char *name;
+    uint64_t flag;
+  } known[] = {{"mount", CLONE_NEWNS}, {"pid", CLONE_NEWPID}, {"uts", CLONE_NEWUTS}, {"ipc", CLONE_NEWIPC}, {"net", CLONE_NEWNET}};
+  uint64_t flags = 0;
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (strstr(names, known[i].name)) flags |= known[i].flag;
+  return flags;
+}
+
+static void spawn_step(const struct command *c) {
+  const char *cgroup = arg(c, 2);
+  struct spawn spawn = {.namespaces = namespace_flags(arg(c, 1)), .cgroup = -1};
+  if (*cgroup) {
+    spawn.cgroup = open(cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (spawn.cgroup < 0) fail(cgroup, "", errno);
+  }
+  run_guarded(&spawn);
+}
+
+static const struct known_command keeper_commands[] = {
+    {"mkdir", 2, make_directory}, {"write", 4, write_file},       {"spawn", 3, spawn_step},
+    {"read", 3, read_file},       {"rmdir", 2, remove_directory}, {"inherit", 4, inherit_file}, {NULL, 0, NULL},
+};
+
+/* After a failure the commands behind `spawn` still run: they clean up. */
+static void run_keeper(const struct program *p) {
+  const struct known_command *const tables[] = {keeper_commands, NULL};
+  jmp_buf after_failure;
+  volatile bool spawned = false;
+  for (volatile uint32_t i = 0; i < p->count; i++) {
+    bool spawns = strcmp(arg(&p->commands[i], 0), "spawn") == 0;
+    if (report->failed && !spawned) {
+      spawned = spawns;
+      continue;
+    }
+    spawned = spawned || spawns;
+    recovery = &after_failure;
+    if (setjmp(after_failure) == 0) run_command(&p->commands[i], tables);
+    recovery = NULL;
+  }
+}
+
+static void send_outcome(void) {
+  char text[8192];
+  if (report->notes[0]) send_text('n', report->notes, "");
+  for (int i = 0; i < report->stub_count; i++) send_text('s', report->stubs[i].name, "");
+  if (report->failed) {
+    snprintf(text, sizeof text, "%s%c%s%c%d%c%s", report->command, 1, report->subject, 1, report->error, 1, report->detail);
+    send_text('f', text, "");
+  }
+  if (report->finished) {
+    const struct rusage *u = &report->usage;
+    long long cpu_us = (u->ru_utime.tv_sec + u->ru_stime.tv_sec) * 1000000LL + u->ru_utime.tv_usec + u->ru_stime.tv_usec;
+    snprintf(text, sizeof text, "%d %lld %ld", report->status, cpu_us, u->ru_maxrss);
+    send_text('x', text, "");
+  }
+  send_text('d', "", "");
+}
+
+static void isolate_keeper(void) {
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, NULL); /* node alone ends a step; Ctrl-C at the terminal is node's to interpret */
+  signal(SIGPIPE, SIG_IGN);
+  setsid();
+  umask(0);
+  prctl(PR_SET_DUMPABLE, 0);
+  sys_close_range(CONTROL_FD + 1, ~0U, 0);
+}
+
+int main(int argc, char **argv) {
+  if (argc > 1 && strcmp(argv[1], "userns") == 0) return enter_user_namespace(argc - 2, argv + 2);
+  if (argc < 2 || strcmp(argv[1], "run") != 0) {
+    fprintf(stderr, "tsbuild-sandbox is a part of tsbuild and started by it\n");
+    return 2;
+  }
+  isolate_keeper();
+  report = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (report == MAP_FAILED) return 125;
+  jmp_buf failed;
+  recovery = &failed;
+  if (setjmp(failed) == 0) {
+    seal_self(argv);
+    struct program p = read_program(CONTROL_FD);
+    run_keeper(&p);
+  }
+  send_outcome();
+  return 0;
+}

@@ -1,0 +1,63 @@
+import { openExecutor } from './open-executor.ts';
+import type { Executor } from '../src/core/executor.ts';
+import type { Sandbox } from '../src/core/sandbox.ts';
+import { LockedCacheMounts } from './cache-mounts.ts';
+import { WorkerFileBackend } from './file-backend.ts';
+import { WorkerLayerCodec } from './layer-codec.ts';
+import { LayerStore } from './layer-store.ts';
+import { ChosenSnapshotter } from './snapshotter-choice.ts';
+import { insideUserNamespace } from './user-namespace.ts';
+import { WorkerPool } from './worker-pool.ts';
+
+/** How a sandbox is to work. */
+export interface SandboxRequest {
+  /** Holds `layers/`, `active/`, `cache-mounts/`, `stat-cache/`, `tmp/`; made when something is first written. */
+  readonly stateDir: string;
+  /** `auto`: overlayfs where it works. */
+  readonly snapshotter?: 'auto' | 'overlay' | 'copy';
+  /** An OCI runtime for steps, by name or path; absent: our own helper. */
+  readonly runtime?: string;
+  /** Told what a person may want to know. */
+  readonly notes?: (text: string) => void;
+}
+
+/** All that needs the kernel. Opening it costs nothing: threads start, directories are made, features are probed at first use. */
+export async function openSandbox(request: SandboxRequest): Promise<Sandbox> {
+  const { stateDir, snapshotter = 'auto', notes = () => undefined } = request;
+  await using opened = new AsyncDisposableStack();
+  const store = opened.use(new LayerStore(stateDir));
+  const pool = opened.use(new WorkerPool());
+  const xattrs = insideUserNamespace() ? 'user' : 'trusted';
+  const work = { store, pool, xattrs } as const;
+  const executor = opened.use(new LazyExecutor(request));
+  const parts = opened.move();
+  return {
+    snapshotter: new ChosenSnapshotter({ ...work, kind: snapshotter, notes }),
+    executor,
+    files: new WorkerFileBackend(work),
+    layers: new WorkerLayerCodec(work),
+    cacheMounts: new LockedCacheMounts(work),
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
+
+/** An executor opened by its first step. */
+class LazyExecutor implements Executor, AsyncDisposable {
+  readonly #request: SandboxRequest;
+  #opened: Promise<Executor & AsyncDisposable> | undefined;
+
+  constructor(request: SandboxRequest) {
+    this.#request = request;
+  }
+
+  async run(...args: Parameters<Executor['run']>): ReturnType<Executor['run']> {
+    const { runtime, stateDir, notes } = this.#request;
+    this.#opened ??= openExecutor({ stateDir, ...(runtime !== undefined && { runtime }), ...(notes !== undefined && { notes }) });
+    return (await this.#opened).run(...args);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const opened = await this.#opened;
+    await opened?.[Symbol.asyncDispose]();
+  }
+}

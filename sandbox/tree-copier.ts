@@ -1,0 +1,157 @@
+import { readSync, writeSync } from 'node:fs';
+import { BuildError, invariant } from '../src/core/error.ts';
+import { baseName, joinPath, toText, type ByteString } from './byte-string.ts';
+import { copyContent } from './copy-content.ts';
+import { contentXattrs, NO_XATTRS, type Xattrs } from './extended-attributes.ts';
+import { checkUnchanged } from './file-digest.ts';
+import { type FileStat, identityKey, statOf } from './file-stat.ts';
+import type { LayerWriter, Metadata, TargetDirectory } from './layer-writer.ts';
+import { syscalls } from './syscalls.ts';
+import { openFile, readLink, type TreeDirectory, type TreeEntry } from './tree-directory.ts';
+import type { TreeVisitor } from './tree-walk.ts';
+
+/** How copied files differ from their sources, and who is told of them. */
+export interface CopyPolicy {
+  /** The attributes of the copy. */
+  readonly describe: (stat: FileStat, xattrs: Xattrs) => Metadata;
+  /** Called before each file; may throw to stop. */
+  readonly onFile?: (stat: FileStat, path: ByteString) => void;
+  /** `error`: a file does not replace a directory, nor a directory anything else (COPY). `replace`: it does (export). */
+  readonly conflicts: 'error' | 'replace';
+}
+
+const S_IFMT: Readonly<Partial<Record<FileStat['type'], number>>> = { fifo: 0o010000, 'character-device': 0o020000, 'block-device': 0o060000 };
+const small = Buffer.allocUnsafe(128 << 10);
+
+/** Copies what a walk visits into a directory of a layer. Files are made anew, never written through; hard links stay linked. */
+export class TreeCopier implements TreeVisitor {
+  readonly #writer: LayerWriter;
+  readonly #policy: CopyPolicy;
+  /** The directories entered, outermost first; the first one is where the copy goes. */
+  #open: TargetDirectory[];
+  /** The real path in the layer of the first copy of every file that has several names. */
+  readonly #linked = new Map<string, ByteString>();
+
+  constructor(writer: LayerWriter, policy: CopyPolicy) {
+    this.#writer = writer;
+    this.#policy = policy;
+    this.#open = [];
+  }
+
+  /** Sets where the next walk goes: a directory of the layer that its caller keeps open. */
+  goTo(target: TargetDirectory): void {
+    this.#open = [target];
+  }
+
+  enter(path: ByteString, entry: TreeEntry, directory: TreeDirectory): void {
+    const name = baseName(path);
+    const { parent, made } = this.#makeDirectory(name, entry, contentXattrs(directory.top));
+    this.#open.push(this.#writer.enter(parent, name, () => made));
+  }
+
+  leave(): void {
+    const left = this.#open.pop();
+    invariant(left !== undefined, 'a directory was entered');
+    this.#writer.leave(left);
+  }
+
+  file(path: ByteString, entry: TreeEntry): void {
+    this.copyFile(entry, baseName(path), path);
+  }
+
+  /** Copies one file to `name`. @param path for messages. */
+  copyFile(entry: TreeEntry, name: ByteString, path: ByteString): void {
+    const target = this.#target();
+    const { stat } = entry;
+    this.#policy.onFile?.(stat, path);
+    this.#clear(target, name);
+    if (stat.links > 1 && this.#link(target, name, stat)) return;
+    if (stat.type === 'file') this.#regular(target, name, { entry, path });
+    else if (stat.type === 'symlink') this.#writer.createLink(target, name, { target: readLink(entry), metadata: this.#policy.describe(stat, NO_XATTRS) });
+    else this.#node(target, name, stat);
+  }
+
+  /** Frees what copies that failed half-way hold. */
+  close(): void {
+    for (const directory of this.#open.splice(1)) this.#writer.leave(directory);
+  }
+
+  #target(): TargetDirectory {
+    const target = this.#open.at(-1);
+    invariant(target !== undefined, 'the copy has a target');
+    return target;
+  }
+
+  #makeDirectory(name: ByteString, entry: TreeEntry, xattrs: Xattrs): { readonly parent: TargetDirectory; readonly made: Metadata } {
+    const parent = this.#target();
+    const standing = this.#writer.standing(parent, name);
+    if (standing !== undefined && standing.stat.type !== 'directory') {
+      if (this.#policy.conflicts === 'error') throw conflict(parent, name, 'a directory cannot replace what is not a directory there');
+      if (standing.where === 'upper') this.#writer.remove(parent, name);
+    }
+    const made = this.#policy.describe(entry.stat, xattrs);
+    this.#writer.makeDirectory(parent, name, made);
+    return { parent, made };
+  }
+
+  /** Makes room for a file: an older one is unlinked, so that its other names keep their content. */
+  #clear(target: TargetDirectory, name: ByteString): void {
+    const standing = this.#writer.standing(target, name);
+    if (standing === undefined) return this.#writer.removeWhiteout(target, name);
+    if (standing.stat.type === 'directory' && this.#policy.conflicts === 'error') throw conflict(target, name, 'a file cannot replace the directory there');
+    if (standing.where === 'upper') this.#writer.remove(target, name);
+    return undefined;
+  }
+
+  #link(target: TargetDirectory, name: ByteString, stat: FileStat): boolean {
+    const key = identityKey(stat);
+    const path = joinPath(target.path, name);
+    const first = this.#linked.get(key);
+    if (first === undefined || first === path) {
+      this.#linked.set(key, path);
+      return false;
+    }
+    this.#writer.link(first, path);
+    return true;
+  }
+
+  #regular(target: TargetDirectory, name: ByteString, { entry, path }: { readonly entry: TreeEntry; readonly path: ByteString }): void {
+    const from = openFile(entry);
+    let to: number | undefined;
+    try {
+      const data = entry.stat.size < small.length ? readWhole(from) : undefined;
+      const xattrs = contentXattrs(from);
+      to = this.#writer.createFile(target, name);
+      if (data === undefined) copyContent(from, to, entry.stat.size);
+      else for (let at = 0; at < data.length; ) at += writeSync(to, data, at);
+      checkUnchanged(statOf(from), entry.stat, path);
+      this.#writer.describe(to, this.#policy.describe(entry.stat, xattrs));
+    } finally {
+      syscalls().close(from);
+      if (to !== undefined) syscalls().close(to);
+    }
+  }
+
+  #node(target: TargetDirectory, name: ByteString, stat: FileStat): void {
+    const kind = S_IFMT[stat.type];
+    if (kind === undefined) return;
+    const low = ((stat.deviceMinor & 0xff) | ((stat.deviceMajor & 0xfff) << 8)) >>> 0;
+    const device = low + (stat.deviceMinor >>> 8) * 2 ** 20 + (stat.deviceMajor >>> 12) * 2 ** 44;
+    this.#writer.createNode(target, name, { kind, device, metadata: this.#policy.describe(stat, NO_XATTRS) });
+  }
+}
+
+/** The content of a small file, in a buffer that the next call reuses; more than fits shows as a change. */
+function readWhole(fd: number): Buffer {
+  let filled = 0;
+  while (filled < small.length) {
+    const read = readSync(fd, small, filled, small.length - filled, null);
+    if (read === 0) break;
+    filled += read;
+  }
+  return small.subarray(0, filled);
+}
+
+function conflict(target: TargetDirectory, name: ByteString, reason: string): BuildError {
+  return new BuildError('COPY_INVALID', { path: `/${toText(joinPath(target.path, name))}`, reason });
+}

@@ -1,0 +1,221 @@
+import { Worker } from 'node:worker_threads';
+import type { FileCalls, FileSinks, FileSources } from './file-jobs.ts';
+import { Cancelled, decodeError, type FromWorker, type ToWorker } from './worker-protocol.ts';
+
+/** Two: while one thread tars a layer, the other prepares the next step. */
+const MAX_WORKERS = 2;
+/** Bytes on their way into a sink that it has not yet taken. */
+const SINK_WINDOW = 8 << 20;
+/** Small chunks are joined to messages of this size. */
+const SINK_MESSAGE = 1 << 20;
+
+interface Job {
+  readonly onMessage: (message: FromWorker) => void;
+  readonly onFailure: (error: Error) => void;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  readonly jobs: Map<number, Job>;
+}
+
+interface JobOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * The threads that do file work: synchronous calls on many small files are five times as fast as promises, and must not block the main
+ * thread. Threads start when there is work and do not keep the process alive.
+ */
+export class WorkerPool implements AsyncDisposable {
+  readonly #threads: Thread[] = [];
+  #lastJob = 0;
+
+  /** Starts a thread ahead of the first job. */
+  warmUp(): void {
+    if (this.#threads.length === 0) this.#start();
+  }
+
+  /** Does one job. @throws whatever the job throws; `signal.reason` where it was aborted. */
+  async call<N extends keyof FileCalls>(name: N, args: FileCalls[N]['args'], o: JobOptions = {}): Promise<FileCalls[N]['result']> {
+    o.signal?.throwIfAborted();
+    using job = this.#open(o.signal);
+    job.send({ kind: 'call', job: job.id, name, args, cancel: job.cancel });
+    return (await job.result) as FileCalls[N]['result'];
+  }
+
+  /** Feeds `bytes` to a job, no faster than it takes them. */
+  async sink<N extends keyof FileSinks>(
+    name: N,
+    args: FileSinks[N]['args'],
+    o: JobOptions & { readonly bytes: AsyncIterable<Uint8Array> },
+  ): Promise<FileSinks[N]['result']> {
+    o.signal?.throwIfAborted();
+    using job = this.#open(o.signal);
+    job.send({ kind: 'sink', job: job.id, name, args, cancel: job.cancel });
+    try {
+      for await (const data of joined(o.bytes)) {
+        if (job.settled) break;
+        job.send({ kind: 'chunk', job: job.id, data }, [data.buffer as ArrayBuffer]);
+        job.inFlight += data.length;
+        if (job.inFlight > SINK_WINDOW) await Promise.race([job.drained(), job.result]);
+      }
+      job.send({ kind: 'end', job: job.id });
+    } catch (error) {
+      job.abandon();
+      // The job's own failure is the reason where it stopped the bytes.
+      await job.result.catch((cause: unknown) => {
+        if (!(cause instanceof Cancelled)) throw cause;
+      });
+      throw error;
+    }
+    return (await job.result) as FileSinks[N]['result'];
+  }
+
+  /** The bytes that a job makes, no faster than they are taken. */
+  async *source<N extends keyof FileSources>(name: N, args: FileSources[N]['args'], o: JobOptions = {}): AsyncGenerator<Uint8Array> {
+    o.signal?.throwIfAborted();
+    using job = this.#open(o.signal);
+    job.send({ kind: 'source', job: job.id, name, args, cancel: job.cancel });
+    job.send({ kind: 'pull', job: job.id });
+    try {
+      for (;;) {
+        const data = await Promise.race([job.nextData(), job.result.then(() => undefined)]);
+        if (data === undefined) return;
+        job.send({ kind: 'pull', job: job.id });
+        yield data;
+      }
+    } finally {
+      job.abandon();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#threads.splice(0).map(({ worker }) => worker.terminate()));
+  }
+
+  #open(signal: AbortSignal | undefined): OpenJob {
+    this.#lastJob++;
+    return new OpenJob(this.#lastJob, this.#thread(), signal);
+  }
+
+  /** The thread with the least to do; a new one rather than a busy one. */
+  #thread(): Thread {
+    const [best] = this.#threads.toSorted((a, b) => a.jobs.size - b.jobs.size);
+    return best === undefined || (best.jobs.size > 0 && this.#threads.length < MAX_WORKERS) ? this.#start() : best;
+  }
+
+  #start(): Thread {
+    // The bundle has the worker beside this module; from sources Node runs the .ts file itself.
+    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+    const worker = new Worker(new URL(`./file-worker.${extension}`, import.meta.url), { execArgv: [], stdin: false });
+    const thread: Thread = { worker, jobs: new Map() };
+    worker.on('message', (message: FromWorker) => thread.jobs.get(message.job)?.onMessage(message));
+    const fail = (error: Error): void => {
+      this.#threads.splice(this.#threads.indexOf(thread), this.#threads.includes(thread) ? 1 : 0);
+      for (const job of thread.jobs.values()) job.onFailure(error);
+    };
+    worker.on('error', (error) => fail(error instanceof Error ? error : new Error(String(error))));
+    worker.on('exit', () => fail(new Error('the file worker has ended')));
+    worker.unref();
+    this.#threads.push(thread);
+    return thread;
+  }
+}
+
+/** One job's end on the main thread. */
+class OpenJob implements Disposable {
+  readonly id: number;
+  readonly cancel = new Int32Array(new SharedArrayBuffer(4));
+  readonly result: Promise<unknown>;
+  readonly #thread: Thread;
+  readonly #signal: AbortSignal | undefined;
+  readonly #data: Uint8Array[] = [];
+  readonly #settle = Promise.withResolvers<unknown>();
+  #wake = Promise.withResolvers<void>();
+  settled = false;
+  inFlight = 0;
+
+  constructor(id: number, thread: Thread, signal: AbortSignal | undefined) {
+    this.id = id;
+    this.#thread = thread;
+    this.#signal = signal;
+    this.result = this.#settle.promise;
+    // Whoever awaits it sees the failure; nobody may be waiting at this moment.
+    this.result.catch(() => undefined);
+    if (thread.jobs.size === 0) thread.worker.ref();
+    thread.jobs.set(id, { onMessage: (message) => this.#receive(message), onFailure: (error) => this.#fail(error) });
+    signal?.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  send(message: ToWorker, transfer: readonly ArrayBuffer[] = []): void {
+    this.#thread.worker.postMessage(message, transfer);
+  }
+
+  /** Settles once the job has taken some of what was sent. */
+  async drained(): Promise<void> {
+    while (this.inFlight > SINK_WINDOW / 2 && !this.settled) await this.#wake.promise;
+  }
+
+  async nextData(): Promise<Uint8Array | undefined> {
+    while (this.#data.length === 0 && !this.settled) await this.#wake.promise;
+    return this.#data.shift();
+  }
+
+  abandon(): void {
+    Atomics.store(this.cancel, 0, 1);
+    if (!this.settled) this.send({ kind: 'abandon', job: this.id });
+  }
+
+  [Symbol.dispose](): void {
+    this.#signal?.removeEventListener('abort', this.#abort);
+    this.#forget();
+  }
+
+  readonly #abort = (): void => this.abandon();
+
+  #receive(message: FromWorker): void {
+    if (message.kind === 'result') this.#finish(() => this.#settle.resolve(message.value));
+    else if (message.kind === 'error') this.#fail(decodeError(message.error));
+    else if (message.kind === 'taken') this.inFlight -= message.bytes;
+    else this.#data.push(message.data);
+    this.#wake.resolve();
+    this.#wake = Promise.withResolvers();
+  }
+
+  #fail(error: Error): void {
+    const reason: unknown = this.#signal?.aborted === true && error instanceof Cancelled ? this.#signal.reason : error;
+    this.#finish(() => this.#settle.reject(reason));
+  }
+
+  #finish(settle: () => void): void {
+    this.settled = true;
+    this.#forget();
+    settle();
+    this.#wake.resolve();
+  }
+
+  #forget(): void {
+    this.#thread.jobs.delete(this.id);
+    if (this.#thread.jobs.size === 0) this.#thread.worker.unref();
+  }
+}
+
+/** Chunks of useful size, each in memory of its own that can be handed over. */
+async function* joined(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let buffer = new Uint8Array(SINK_MESSAGE);
+  let filled = 0;
+  for await (const chunk of bytes) {
+    for (let at = 0; at < chunk.length; ) {
+      const part = chunk.subarray(at, at + buffer.length - filled);
+      buffer.set(part, filled);
+      filled += part.length;
+      at += part.length;
+      if (filled < buffer.length) continue;
+      yield buffer;
+      buffer = new Uint8Array(SINK_MESSAGE);
+      filled = 0;
+    }
+  }
+  if (filled > 0) yield buffer.slice(0, filled);
+}

@@ -1,0 +1,124 @@
+import { availableParallelism } from 'node:os';
+import type { BuildRequest, BuildResult, StoreOptions } from './build-request.ts';
+import { SlotPool } from './core/concurrency.ts';
+import { BuildError } from './core/error.ts';
+import { layerVertices } from './core/graph.ts';
+import type { ProgressListener } from './core/progress.ts';
+import { openAssembler, type Assembler } from './export/assemble.ts';
+import { openInputs, parseInputs, type BuildInputs } from './inputs.ts';
+import { exportAll, needsImage, outputsOf, type SolvedPlan } from './outputs.ts';
+import { givenArgs, plan, platformsOf, type Plan } from './plan.ts';
+import { checkOutcome } from '../frontend/lint/check-outcome.ts';
+import { execHandler } from '../solver/ops/exec.ts';
+import { fileHandler } from '../solver/ops/file.ts';
+import { mergeHandler } from '../solver/ops/merge.ts';
+import { sourceHandler } from '../solver/ops/source.ts';
+import type { OpHandlers } from '../solver/op-handler.ts';
+import { solve, type Solution } from '../solver/solver.ts';
+import { openWorkers, type Workers } from './workers.ts';
+
+/** What every phase of one build shares. */
+interface Build {
+  readonly request: BuildRequest;
+  readonly workers: Workers;
+  readonly inputs: BuildInputs;
+  readonly assembler: Assembler;
+  readonly emit: ProgressListener;
+  readonly signal: AbortSignal;
+  /** Shared by all platforms. */
+  readonly steps: SlotPool;
+}
+
+/**
+ * Builds what `request` asks for: parse, lower, solve, assemble, export.
+ * When this settles nothing of the build is left but what it was asked to make.
+ * @throws BuildError; `request.signal.reason` when aborted.
+ */
+export async function build(request: BuildRequest, store: StoreOptions): Promise<BuildResult> {
+  const emit = request.progress ?? (() => undefined);
+  const signal = request.signal ?? new AbortController().signal;
+  const platforms = platformsOf(request);
+  await using workers = await openWorkers(store);
+  await using inputs = await openInputs(request, { workers, emit, signal });
+  const dockerfile = parseInputs(inputs);
+  const { content, index, sandbox, slots } = workers;
+  await using assembler = openAssembler({ content, cache: index, codec: sandbox.layers, slots: slots.cpu });
+  const shared = {
+    request,
+    workers,
+    inputs,
+    assembler,
+    emit,
+    signal,
+    steps: new SlotPool(2 * Math.max(2, availableParallelism())),
+  };
+
+  const plans = await Promise.all(
+    platforms.map((platform) => plan(dockerfile, request, platform, { inputs, images: workers.images, emit, signal })),
+  );
+  const warnings = plans[0]?.warnings ?? [];
+  for (const diagnostic of warnings) emit({ type: 'warning', diagnostic, timeMs: Date.now() });
+  const outcome = checkOutcome(warnings, dockerfile, givenArgs(request));
+  if (outcome.kind === 'violations') throw new BuildError('CHECK_FAILED', { rules: outcome.rules });
+  announce(plans, emit);
+  const solved = await Promise.all(plans.map((each) => solvePlan(each, shared)));
+  const exported = await exportAll(solved, request, { workers, assembler, emit, signal });
+  const cached = sum(solved.map(({ solution }) => solution.cached));
+  const ran = sum(solved.map(({ solution }) => solution.ran));
+  return { ...exported, warnings, steps: { total: cached + ran, cached, ran } };
+}
+
+function announce(plans: readonly Plan[], emit: ProgressListener): void {
+  for (const { graph } of plans) {
+    const steps = [...graph.values()].map(({ id, inputs, meta: { name, location } }) => ({
+      id,
+      name,
+      inputs,
+      ...(location === undefined ? {} : { location }),
+    }));
+    emit({ type: 'planned', steps, timeMs: Date.now() });
+  }
+}
+
+async function solvePlan(each: Plan, shared: Build): Promise<SolvedPlan & { readonly solution: Solution }> {
+  if (each.target === undefined) return { plan: each, stack: [], solution: { stack: [], cached: 0, ran: 0 } };
+  const { workers, emit, signal, assembler } = shared;
+  const isExported = outputsOf(shared.request).some(needsImage) ? layerVertices(each.graph, each.target) : new Set();
+  const solution = await solve(
+    each.graph,
+    each.target,
+    {
+      handlers: handlersFor(shared),
+      index: workers.index,
+      files: workers.sandbox.files,
+      hasLayer: (layer) => workers.sandbox.snapshotter.has(layer),
+      steps: shared.steps,
+      emit,
+      committed: (layer, lower, vertex) => {
+        if (isExported.has(vertex)) assembler.layerCommitted(layer, lower);
+      },
+    },
+    { signal },
+  );
+  return { plan: each, stack: solution.stack, solution };
+}
+
+function handlersFor({ workers, inputs, request }: Build): OpHandlers {
+  const { sandbox, images } = workers;
+  const { http, git, locals, secrets } = inputs;
+  return {
+    source: sourceHandler({ images, http, git, locals }),
+    exec: execHandler({ ...sandbox, secrets, allowed: allowedBy(request) }),
+    file: fileHandler(sandbox.files),
+    merge: mergeHandler,
+  };
+}
+
+/** `--network host` on the command line is the user's own word, as good as `--allow network.host`. */
+function allowedBy({ allow = [], network }: BuildRequest): ReadonlySet<string> {
+  return new Set(network === 'host' ? [...allow, 'network.host'] : allow);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
+}

@@ -1,0 +1,111 @@
+import { rm } from 'node:fs/promises';
+import type { BuildRequest, BuildResult } from '../../build-request.ts';
+import { buildFlags, type BuildFlags } from '../build-flags.ts';
+import type { CommandModule, Invocation } from '../command.ts';
+import { progressFlags, type ProgressFlags } from '../common-flags.ts';
+import { parseFlags } from '../flag.ts';
+import { imageId } from '../metadata-file.ts';
+import { openProgress, resolveMode, type OpenProgress } from '../open-progress.ts';
+import type { Call } from '../parse-call.ts';
+import { readInputs } from '../read-inputs.ts';
+import { toBuildRequest } from '../to-build-request.ts';
+import { usageError } from '../usage-error.ts';
+
+/** `tsbuild build`: a Dockerfile and its context to an image. */
+export const buildCommand: CommandModule = {
+  flags: [...buildFlags, ...progressFlags],
+  operands: { min: 0, max: Infinity },
+  run: async (invocation) => {
+    const { operands, raw, io } = invocation;
+    const flags = parseFlags<BuildFlags>(buildFlags, raw, io);
+    const request = await readRequest(onlyContext(operands), flags, invocation);
+    const call: Call = flags.call ?? { method: flags.check === undefined ? 'build' : 'check', format: 'text' };
+    switch (call.method) {
+      case 'build':
+        return runBuild(request, flags, invocation);
+      case 'check': {
+        const { runCheck } = await import('../run-check.ts');
+        return runCheck(request, { ...invocation, format: call.format, fix: 'no' });
+      }
+      case 'outline':
+      case 'targets': {
+        const { runSubrequest } = await import('../run-subrequest.ts');
+        return runSubrequest(request, { ...invocation, call });
+      }
+    }
+  },
+};
+
+/** The request that a command line stands for. */
+export async function readRequest(
+  context: string,
+  flags: Partial<BuildFlags>,
+  { io }: Invocation,
+): Promise<BuildRequest> {
+  const inputs = await readInputs(context, flags.file, io.stdin);
+  return { ...toBuildRequest(flags, inputs), signal: io.signal, stdout: io.stdout };
+}
+
+function onlyContext(operands: readonly string[]): string {
+  const [context, ...others] = operands;
+  const usage = 'usage: tsbuild [options] PATH | URL | -';
+  if (context === undefined) throw usageError('no build context is named', usage);
+  if (others.length === 0) return context;
+  throw usageError(`a build has one context, but ${operands.length} are named: ${operands.join(' ')}`, usage);
+}
+
+async function runBuild(request: BuildRequest, flags: Partial<BuildFlags>, invocation: Invocation): Promise<number> {
+  const { io, store, detail, raw, loadApi } = invocation;
+  const toTerminal =
+    request.outputs?.some((output) => 'dest' in output && output.dest === '-') === true && io.stdout.isTTY === true;
+  if (toTerminal) throw usageError('a tar is not written to a terminal', 'add dest=FILE, or redirect the output');
+  if (flags.iidFile !== undefined) await rm(flags.iidFile, { force: true });
+  const { progress: mode = 'auto', quiet } = parseFlags<ProgressFlags>(progressFlags, raw, io);
+  const resolved = quiet === undefined ? resolveMode(mode, io) : 'quiet';
+  const startMs = io.now();
+  const [progress, api] = await Promise.all([openProgress(resolved, io), loadApi()]);
+  try {
+    using shown = progress;
+    const result = await api.build({ ...request, progress: shown.listener }, store);
+    await writeFiles(result, request, flags);
+    shown[Symbol.dispose]();
+    const human = resolved === 'plain' || resolved === 'tty';
+    if (human) await printOutcome(result, { request, io, progress, startMs });
+    if (quiet !== undefined) io.stdout.write(`${imageId(result) ?? ''}\n`);
+    return 0;
+  } catch (error) {
+    const { reportError } = await import('../report-error.ts');
+    return reportError(error, { io, detail, request, state: progress.state });
+  }
+}
+
+async function writeFiles(result: BuildResult, request: BuildRequest, flags: Partial<BuildFlags>): Promise<void> {
+  if (flags.iidFile === undefined && flags.metadataFile === undefined) return;
+  const [{ writeFileAtomic }, { formatMetadata }] = await Promise.all([
+    import('../write-file-atomic.ts'),
+    import('../metadata-file.ts'),
+  ]);
+  const id = imageId(result);
+  if (flags.iidFile !== undefined && id !== undefined) await writeFileAtomic(flags.iidFile, id);
+  if (flags.metadataFile !== undefined)
+    await writeFileAtomic(flags.metadataFile, formatMetadata(result, request.outputs ?? []));
+}
+
+interface Outcome {
+  readonly request: BuildRequest;
+  readonly io: Invocation['io'];
+  readonly progress: OpenProgress;
+  readonly startMs: number;
+}
+
+async function printOutcome(result: BuildResult, { request, io, progress, startMs }: Outcome): Promise<void> {
+  const [{ renderWarnings }, { renderSummary }, { openPalette }] = await Promise.all([
+    import('../render-diagnostics.ts'),
+    import('../summary.ts'),
+    import('../palette.ts'),
+  ]);
+  const palette = openPalette(io.stderr, io.env);
+  const warnings = renderWarnings([...progress.state.warnings, ...result.warnings], palette);
+  const summary = renderSummary(result, { elapsedMs: io.now() - startMs, outputs: request.outputs ?? [], palette });
+  io.stderr.write([warnings, summary].filter((part) => part !== '').join('\n'));
+}

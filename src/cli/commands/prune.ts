@@ -1,0 +1,78 @@
+import type { PruneFilter } from '../../store-handle.ts';
+import type { CommandModule, Invocation } from '../command.ts';
+import { parseFlags, type AnyFlag } from '../flag.ts';
+import { formatSize } from '../format-size.ts';
+import { splitKeyValue } from '../parse-key-value.ts';
+import { parseDurationMs, parseSize } from '../parse-size.ts';
+import { usageError } from '../usage-error.ts';
+
+interface PruneFlags {
+  readonly scope: 'all';
+  readonly force: 'yes';
+  /** Milliseconds. */
+  readonly until: number;
+  readonly keepBytes: number;
+}
+
+const pruneFlags: readonly AnyFlag<PruneFlags>[] = [
+  {
+    name: 'all',
+    short: 'a',
+    field: 'scope',
+    doc: 'remove images and cache mounts too, not only what nothing needs',
+    parse: () => 'all',
+  },
+  { name: 'force', short: 'f', field: 'force', doc: 'do not ask', parse: () => 'yes' },
+  {
+    name: 'filter',
+    value: 'until=DURATION',
+    field: 'until',
+    doc: 'spare what was used since (24h, 7d)',
+    parse: parseUntil,
+  },
+  {
+    name: 'max-used-space',
+    value: 'SIZE',
+    field: 'keepBytes',
+    doc: 'stop as soon as the store is this small',
+    parse: (texts) => parseSize('--max-used-space', texts.at(-1) ?? ''),
+  },
+];
+
+/** `tsbuild prune`: space freed. */
+export const pruneCommand: CommandModule = {
+  flags: pruneFlags,
+  operands: { min: 0, max: 0 },
+  run: async (invocation) => {
+    const { raw, io, store, loadApi } = invocation;
+    const { scope = 'unused', force, until, keepBytes } = parseFlags<PruneFlags>(pruneFlags, raw, io);
+    if (scope === 'all' && force === undefined && !(await confirm(invocation))) return 1;
+    const filter: PruneFilter = {
+      scope,
+      ...(until === undefined ? {} : { usedBeforeMs: io.now() - until }),
+      ...(keepBytes === undefined ? {} : { keepBytes }),
+      signal: io.signal,
+    };
+    const api = await loadApi();
+    await using handle = await api.openStore(store);
+    const { bytes, items } = await handle.prune(filter);
+    io.stdout.write(`Removed ${items} ${items === 1 ? 'item' : 'items'}, ${formatSize(bytes)} freed\n`);
+    return 0;
+  },
+};
+
+function parseUntil(texts: readonly string[]): number {
+  const [key, value] = splitKeyValue('--filter', texts.at(-1) ?? '');
+  if (key !== 'until') throw usageError(`--filter: unknown filter ${JSON.stringify(key)}`, 'write until=24h');
+  return parseDurationMs('--filter until', value);
+}
+
+async function confirm({ io, store }: Invocation): Promise<boolean> {
+  io.stderr.write(`This removes all images and cache mounts of ${store.store} that no build uses. Continue? [y/N] `);
+  let answer = '';
+  for await (const chunk of io.stdin) {
+    answer += String(chunk);
+    if (answer.includes('\n')) break;
+  }
+  return /^y(es)?$/i.test(answer.trim());
+}

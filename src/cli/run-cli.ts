@@ -1,0 +1,46 @@
+import type { StoreOptions } from '../build-request.ts';
+import type { TsbuildApi } from '../store-handle.ts';
+import type { CliIo } from './cli-io.ts';
+import { commonFlags, defaultStore, type CommonFlags } from './common-flags.ts';
+import { parseFlags } from './flag.ts';
+import { splitCommand } from './split-command.ts';
+
+/**
+ * Runs one command line to its end, in whatever process `io` is.
+ * @returns the exit status: 0 done, 1 failed, 2 not understood, 128 + n ended by signal n
+ */
+export async function runCli(argv: readonly string[], io: CliIo, loadApi: () => Promise<TsbuildApi>): Promise<number> {
+  const split = splitCommand(argv);
+  if (split === undefined || argv.length === 0) {
+    const { formatRootHelp } = await import('./root-help.ts');
+    (split === undefined ? io.stdout : io.stderr).write(formatRootHelp());
+    return split === undefined ? 0 : 2;
+  }
+  let detail: 'normal' | 'debug' = argv.includes('--debug') || argv.includes('-D') ? 'debug' : 'normal';
+  try {
+    const [module, { parseCommandLine }] = await Promise.all([split.entry.load(), import('./parse-command-line.ts')]);
+    const parsed = parseCommandLine(split.entry, module, { argv: split.argv, columns: io.stdout.columns ?? 100 });
+    if (parsed.kind === 'help') {
+      io.stdout.write(parsed.text);
+      return 0;
+    }
+    if (split.named === 'no') {
+      const { refuseMistypedCommand } = await import('./mistyped-command.ts');
+      refuseMistypedCommand(parsed.operands);
+    }
+    const common = parseFlags<CommonFlags>(commonFlags, parsed.raw, io);
+    detail = common.debug === undefined ? 'normal' : 'debug';
+    const store = await storeOptions(common, io);
+    return await module.run({ operands: parsed.operands, raw: parsed.raw, store, detail, io, loadApi });
+  } catch (error) {
+    const { reportError } = await import('./report-error.ts');
+    return reportError(error, { io, detail });
+  }
+}
+
+/** Flags and variables win over the configuration file. */
+async function storeOptions(common: Partial<CommonFlags>, { env }: CliIo): Promise<StoreOptions> {
+  const { debug: _debug, ...flags } = common;
+  const { readUserConfig } = await import('./user-config.ts');
+  return { store: defaultStore(env), ...(await readUserConfig(env)), ...flags };
+}

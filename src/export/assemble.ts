@@ -1,0 +1,111 @@
+import type { LayerInfo } from '../core/cache.ts';
+import type { ContentStore } from '../core/content.ts';
+import type { AssembledImage, AssembleRequest } from '../core/image.ts';
+import type { LayerId, LayerStack } from '../core/snapshot.ts';
+import type { ResolvedImage } from '../core/source.ts';
+import { encodeDocument } from '../oci/decode.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { Digest } from '../oci/digest.ts';
+import type { Manifest } from '../oci/manifest.ts';
+import { MediaTypes } from '../oci/media-type.ts';
+import { completeConfig, type ConfigLayer, rfc3339 } from './complete-config.ts';
+import { type ImageLayer, type LayerBlob, LayerBlobs } from './layer-blobs.ts';
+import { type LayerTarPorts, LayerTars } from './layer-tars.ts';
+
+/** What assembly works with. */
+export type AssemblePorts = LayerTarPorts;
+
+/** Turns layer stacks into images in the content store. Disposing stops tars that are still being made and waits for them. */
+export interface Assembler extends AsyncDisposable {
+  /** Starts making the layer's tar beside later steps. Failures show when the layer is assembled; a layer told twice is made once. */
+  layerCommitted(layer: LayerId, lower: LayerStack): void;
+  /**
+   * One platform's image. The same request gives the same bytes as long as the layers are remembered.
+   * @throws OUTPUT_INVALID, STORE_FULL, DIGEST_MISMATCH for a base blob that is not what its manifest says.
+   */
+  assemble(request: AssembleRequest, o?: { readonly signal?: AbortSignal | undefined }): Promise<AssembledImage>;
+}
+
+/** An assembler over these ports. */
+export function openAssembler(ports: AssemblePorts): Assembler {
+  const tars = new LayerTars(ports);
+  const blobs = new LayerBlobs(ports, tars);
+  return {
+    layerCommitted: (layer, lower) => {
+      // `describe` first asks the index: a layer of an earlier build has its tar, or is never needed as one.
+      tars.describe({ layer, lower }).catch(() => undefined);
+    },
+    assemble: async (request, o = {}) => {
+      const layers = await describeLayers(tars, request);
+      const written = await Promise.all(layers.map((layer) => blobs.write(layer, request, o)));
+      o.signal?.throwIfAborted();
+      return writeDocuments(ports.content, request, written);
+    },
+    [Symbol.asyncDispose]: () => tars[Symbol.asyncDispose](),
+  };
+}
+
+async function describeLayers(tars: LayerTars, request: AssembleRequest): Promise<readonly ImageLayer[]> {
+  const ofBases = baseBlobs(request.bases);
+  const rewrite = request.timestamps === 'rewrite' ? request.epochSeconds : undefined;
+  return Promise.all(
+    request.stack.map(async (layer, place) => {
+      const tar = { layer, lower: request.stack.slice(0, place) };
+      const info = await tars.describe(tar);
+      const base = ofBases.get(info.diffId);
+      if (base !== undefined || rewrite === undefined) return { tar, info, base };
+      const rewritten = { ...tar, epochSeconds: rewrite };
+      return { tar: rewritten, info: await tars.describe(rewritten) };
+    }),
+  );
+}
+
+/** The bases' blobs by the diff ID of their content. */
+function baseBlobs(bases: readonly ResolvedImage[]): ReadonlyMap<Digest, Descriptor> {
+  return new Map(
+    bases.flatMap(({ config, layers }) =>
+      config.rootfs.diff_ids.flatMap((diffId, place): readonly (readonly [Digest, Descriptor])[] => {
+        const blob = layers[place];
+        return blob === undefined ? [] : [[diffId, blob]];
+      }),
+    ),
+  );
+}
+
+async function writeDocuments(
+  content: ContentStore,
+  request: AssembleRequest,
+  layers: readonly LayerBlob[],
+): Promise<AssembledImage> {
+  const docker = request.mediaTypes === 'docker';
+  const config = completeConfig(request.draft, configLayers(request, layers), request.epochSeconds);
+  const configBlob = await content.write(encodeDocument(config));
+  const manifest: Manifest = {
+    schemaVersion: 2,
+    mediaType: docker ? MediaTypes.dockerManifest : MediaTypes.manifest,
+    config: { mediaType: docker ? MediaTypes.dockerConfig : MediaTypes.config, ...configBlob },
+    layers: layers.map(({ descriptor }) => descriptor),
+    ...(Object.keys(request.annotations).length > 0 && { annotations: request.annotations }),
+  };
+  const manifestBlob = await content.write(encodeDocument(manifest));
+  return {
+    manifest: { mediaType: manifest.mediaType ?? MediaTypes.manifest, ...manifestBlob },
+    config: manifest.config,
+    layers: manifest.layers,
+  };
+}
+
+function configLayers({ bases }: AssembleRequest, layers: readonly LayerBlob[]): readonly ConfigLayer[] {
+  const baseCreated = new Map(
+    bases.flatMap(({ config }) => config.rootfs.diff_ids.map((diffId) => [diffId, config.created] as const)),
+  );
+  return layers.map(({ info }) => {
+    const created = createdOf(info, baseCreated);
+    return { diffId: info.diffId, ...(created !== undefined && { created }) };
+  });
+}
+
+/** When a base's layer was unpacked here says nothing of the image. */
+function createdOf(info: LayerInfo, baseCreated: ReadonlyMap<Digest, string | undefined>): string | undefined {
+  return baseCreated.has(info.diffId) ? baseCreated.get(info.diffId) : rfc3339(info.createdMs);
+}

@@ -1,0 +1,90 @@
+import type { ContentStore } from '../core/content.ts';
+import { BuildError, isBuildError, messageOf } from '../core/error.ts';
+import { decodeIndex, decodeManifest } from '../oci/decode.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import { FormatError } from '../oci/format-error.ts';
+import type { Manifest } from '../oci/manifest.ts';
+import { isIndexType, isManifestType } from '../oci/media-type.ts';
+
+/** Blobs as those see them who only read. */
+export type BlobReader = Pick<ContentStore, 'lookup' | 'read' | 'readDocument'>;
+
+/** An image or index with everything that it consists of. */
+export interface ImageBlobs {
+  /** Every blob once, whatever it is made of before it. */
+  readonly blobs: readonly Descriptor[];
+  /** The platforms' manifests in the index' order, or the one manifest. */
+  readonly manifests: readonly { readonly descriptor: Descriptor; readonly manifest: Manifest }[];
+}
+
+/** Indexes within indexes are allowed by the specification, and a way to keep a program busy. */
+const MAX_DEPTH = 4;
+
+/**
+ * All that `root` refers to, found by reading its documents.
+ * @param partial what to do about an index' manifest that is not in the store, as in `docker save` of one platform of several.
+ * @throws BLOB_NOT_FOUND, DIGEST_MISMATCH, DOCUMENT_INVALID
+ */
+export async function imageBlobs(
+  content: BlobReader,
+  root: Descriptor,
+  partial: 'refuse' | 'skip',
+): Promise<ImageBlobs> {
+  const blobs = new Map<string, Descriptor>();
+  const manifests: { readonly descriptor: Descriptor; readonly manifest: Manifest }[] = [];
+  const visit = async (descriptor: Descriptor, depth: number): Promise<void> => {
+    if (blobs.has(descriptor.digest)) return;
+    if (depth > MAX_DEPTH) throw invalid(descriptor, `indexes are nested more than ${MAX_DEPTH} deep`);
+    if (isIndexType(descriptor.mediaType)) {
+      for (const child of await readIndex(content, descriptor)) {
+        if (partial === 'skip' && (await content.lookup(child.digest)) === undefined) continue;
+        await visit(child, depth + 1);
+      }
+    } else if (isManifestType(descriptor.mediaType)) {
+      const manifest = await readManifest(content, descriptor);
+      for (const blob of [manifest.config, ...manifest.layers]) blobs.set(blob.digest, blob);
+      manifests.push({ descriptor, manifest });
+    }
+    blobs.set(descriptor.digest, descriptor);
+  };
+  await visit(root, 0);
+  return { blobs: [...blobs.values()], manifests };
+}
+
+/** The manifest that `descriptor` points to. @throws BLOB_NOT_FOUND, DIGEST_MISMATCH, DOCUMENT_INVALID */
+export async function readManifest(content: BlobReader, descriptor: Descriptor): Promise<Manifest> {
+  const manifest = await readDecoded(content, descriptor, decodeManifest);
+  checkMediaType(descriptor, manifest.mediaType);
+  return manifest;
+}
+
+/** Decodes the document that `descriptor` points to. @throws BLOB_NOT_FOUND, DIGEST_MISMATCH, DOCUMENT_INVALID */
+export async function readDecoded<T>(
+  content: BlobReader,
+  descriptor: Descriptor,
+  decode: (bytes: Uint8Array) => T,
+): Promise<T> {
+  try {
+    return decode(await content.readDocument(descriptor));
+  } catch (error) {
+    if (error instanceof FormatError) throw invalid(descriptor, error.message, error);
+    if (isBuildError(error)) throw error;
+    throw invalid(descriptor, messageOf(error), error);
+  }
+}
+
+async function readIndex(content: BlobReader, descriptor: Descriptor): Promise<readonly Descriptor[]> {
+  const index = await readDecoded(content, descriptor, decodeIndex);
+  checkMediaType(descriptor, index.mediaType);
+  return index.manifests;
+}
+
+/** One document must not be a manifest to some and an index to others (CVE-2021-41190). */
+function checkMediaType(descriptor: Descriptor, mediaType: string | undefined): void {
+  if (mediaType === undefined || mediaType === descriptor.mediaType) return;
+  throw invalid(descriptor, `it says that it is ${mediaType}, and its descriptor ${descriptor.mediaType}`);
+}
+
+function invalid(descriptor: Descriptor, reason: string, cause?: unknown): BuildError {
+  return new BuildError('DOCUMENT_INVALID', { what: descriptor.digest, reason }, { cause });
+}

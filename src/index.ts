@@ -1,0 +1,10 @@
+export { build } from './build.ts';
+export { check } from './check.ts';
+export { openStore } from './open-store.ts';
+export { outline, targets } from './outline.ts';
+export { BuildError, isBuildError } from './core/error.ts';
+export type { ErrorCode, ErrorDetails } from './core/error.ts';
+export type { Diagnostic, Position, SourceEdit, SourceRange } from './core/diagnostic.ts';
+export type { ProgressEvent, ProgressListener, StepInfo } from './core/progress.ts';
+export type * from './build-request.ts';
+export type * from './store-handle.ts';

@@ -1,0 +1,131 @@
+import type { BuildRequest } from './build-request.ts';
+import { BuildError } from './core/error.ts';
+import { IgnoreMatcher } from './core/glob.ts';
+import type { ProgressListener } from './core/progress.ts';
+import type { GitSource, HttpSource, Secrets } from './core/source.ts';
+import type { LocalTree } from './core/tree.ts';
+import type { Dockerfile } from '../frontend/ast.ts';
+import type { NamedContext } from '../frontend/lower-request.ts';
+import { parseDockerfile } from '../frontend/parse.ts';
+import { internalStep } from './internal-step.ts';
+import type { DockerfileText } from './source/dockerfile-file.ts';
+import { openGitSource } from './source/git.ts';
+import type { HttpClient } from './source/http-client.ts';
+import { openHttpSource } from './source/http.ts';
+import { imageContext, openContext, type BuildContext, type ContextPorts } from './source/local-context.ts';
+import { openSecrets } from './source/secrets.ts';
+import type { Workers } from './workers.ts';
+
+/** Everything that a build reads from outside, besides images. Disposing it removes what was unpacked for the build. */
+export interface BuildInputs extends AsyncDisposable {
+  readonly dockerfile: DockerfileText;
+  /** The context and the named contexts that are trees. */
+  readonly locals: ReadonlyMap<string, LocalTree>;
+  readonly namedContexts: ReadonlyMap<string, NamedContext>;
+  /** What the main context's ignore file excludes; absent where there is none. */
+  readonly ignore?: IgnoreMatcher;
+  readonly http: HttpSource;
+  readonly git: GitSource;
+  readonly secrets: Secrets;
+}
+
+/** Opens the contexts and finds the Dockerfile. @throws CONTEXT_NOT_FOUND, DOCKERFILE_NOT_FOUND, ARCHIVE_INVALID, DOWNLOAD_FAILED, GIT_FAILED */
+export async function openInputs(
+  request: BuildRequest,
+  o: { readonly workers: Pick<Workers, 'state'>; readonly emit: ProgressListener; readonly signal: AbortSignal },
+): Promise<BuildInputs> {
+  await using opened = new AsyncDisposableStack();
+  const downloads = new AsyncDisposableStack();
+  const { state } = o.workers;
+  const secrets = openSecrets({
+    secrets: request.secrets ?? [],
+    ssh: request.ssh ?? [],
+    env: process.env,
+    cwd: process.cwd(),
+  });
+  const client = lazyHttpClient(downloads);
+  const http = openHttpSource({ http: client, secrets, dir: state.http, tmp: state.tmp });
+  const git = openGitSource({ secrets, dir: state.git, tmp: state.tmp });
+  const ports: ContextPorts = { git, http: client, parseIgnoreFile: (text) => ignorePatterns(text), tmp: state.tmp };
+  const main = await openMain(request, { ...o, ports, opened });
+  const { locals, namedContexts } = await openNamed(request, { ...o, ports, opened });
+  const owned = opened.move();
+  owned.use(downloads);
+  return {
+    dockerfile: main.dockerfile ?? { bytes: new Uint8Array(), path: 'Dockerfile' },
+    locals: new Map([['context', main.tree], ...locals]),
+    namedContexts,
+    ...ignoredBy(main.tree),
+    http,
+    git,
+    secrets,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** The Dockerfile's syntax tree. @throws DOCKERFILE_INVALID with everything that is wrong */
+export function parseInputs({ dockerfile: { bytes, path } }: BuildInputs): Dockerfile {
+  const { dockerfile, diagnostics } = parseDockerfile(bytes, { file: path });
+  if (diagnostics.some(({ severity }) => severity === 'error')) {
+    throw new BuildError('DOCKERFILE_INVALID', {
+      file: path,
+      diagnostics: diagnostics.filter(({ severity }) => severity === 'error'),
+    });
+  }
+  return dockerfile;
+}
+
+interface Opening {
+  readonly ports: ContextPorts;
+  readonly opened: AsyncDisposableStack;
+  readonly emit: ProgressListener;
+  readonly signal: AbortSignal;
+}
+
+function openMain(request: BuildRequest, { ports, opened, emit, signal }: Opening): Promise<BuildContext> {
+  const name = '[internal] load build definition';
+  return internalStep({ id: name, name }, emit, async () => {
+    const dockerfile = request.dockerfile ?? { kind: 'default' };
+    return opened.use(
+      await openContext(ports, { name: 'context', input: request.context, dockerfile, cwd: process.cwd(), signal }),
+    );
+  });
+}
+
+async function openNamed(
+  { buildContexts = new Map() }: BuildRequest,
+  { ports, opened, signal }: Opening,
+): Promise<Pick<BuildInputs, 'locals' | 'namedContexts'>> {
+  const locals = new Map<string, LocalTree>();
+  const namedContexts = new Map<string, NamedContext>();
+  for (const [name, location] of buildContexts) {
+    const reference = imageContext(location);
+    if (reference !== undefined) {
+      namedContexts.set(name, { kind: 'image', reference });
+      continue;
+    }
+    const input = { kind: 'location', location } as const;
+    const context = opened.use(await openContext(ports, { name, input, cwd: process.cwd(), signal }));
+    namedContexts.set(name, { kind: 'local' });
+    locals.set(name, context.tree);
+  }
+  return { locals, namedContexts };
+}
+
+function ignorePatterns(text: Uint8Array): readonly string[] {
+  return IgnoreMatcher.parse(Buffer.from(text).toString()).patterns;
+}
+
+function ignoredBy({ ignore }: LocalTree): Pick<BuildInputs, 'ignore'> {
+  return ignore.length === 0 ? {} : { ignore: new IgnoreMatcher(ignore) };
+}
+
+/** Most builds download nothing: the transport is loaded with the first request. */
+function lazyHttpClient(opened: AsyncDisposableStack): HttpClient {
+  let client: Promise<HttpClient> | undefined;
+  const open = async (): Promise<HttpClient> => {
+    const { openTransport } = await import('./registry/transport.ts');
+    return opened.use(openTransport({ userAgent: 'tsbuild' }));
+  };
+  return { send: async (request) => (await (client ??= open())).send(request) };
+}

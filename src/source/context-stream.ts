@@ -1,0 +1,82 @@
+import { BuildError } from '../core/error.ts';
+import { decompress, detectCompression } from '../oci/compression.ts';
+
+/** What a stream handed over as a context turned out to be. */
+export type ContextStream =
+  | { readonly kind: 'tar'; readonly bytes: AsyncIterable<Uint8Array> }
+  /** No archive, so it is a Dockerfile. */
+  | { readonly kind: 'text'; readonly bytes: AsyncIterable<Uint8Array> };
+
+const BLOCK = 512;
+const CHECKSUM_START = 148;
+const CHECKSUM_END = 156;
+
+/**
+ * Tells by the content whether `source` is an archive, perhaps compressed, which is decompressed here, or a text.
+ * @param name for messages
+ * @throws ARCHIVE_INVALID for what is compressed but no archive, UNSUPPORTED for compressions that are not read here
+ */
+export async function openContextStream(source: AsyncIterable<Uint8Array>, name: string): Promise<ContextStream> {
+  const packed = await peek(source);
+  const compression = detectCompression(packed.head);
+  if (compression === 'bzip2' || compression === 'xz') {
+    await packed.close();
+    throw new BuildError('UNSUPPORTED', {
+      what: `a context compressed with ${compression}`,
+      instead: 'use gzip or zstd',
+    });
+  }
+  const plain = compression === 'uncompressed' ? packed : await peek(decompress(packed.bytes, compression));
+  if (isTar(plain.head)) return { kind: 'tar', bytes: plain.bytes };
+  if (compression === 'uncompressed') return { kind: 'text', bytes: plain.bytes };
+  await plain.close();
+  throw new BuildError('ARCHIVE_INVALID', {
+    path: name,
+    reason: `it is ${compression} data, but not of a tar archive`,
+  });
+}
+
+interface Peeked {
+  /** The first block, or all there is. */
+  readonly head: Buffer;
+  /** Everything, from the start. To be read once. */
+  readonly bytes: AsyncIterable<Uint8Array>;
+  close(): Promise<void>;
+}
+
+async function peek(source: AsyncIterable<Uint8Array>): Promise<Peeked> {
+  const chunks = source[Symbol.asyncIterator]();
+  const first: Uint8Array[] = [];
+  for (let size = 0; size < BLOCK;) {
+    const next = await chunks.next();
+    if (next.done === true) break;
+    first.push(next.value);
+    size += next.value.byteLength;
+  }
+  const close = async (): Promise<void> => {
+    await chunks.return?.();
+  };
+  return { head: Buffer.concat(first).subarray(0, BLOCK), bytes: continued(first, chunks), close };
+}
+
+async function* continued(
+  first: readonly Uint8Array[],
+  chunks: AsyncIterator<Uint8Array>,
+): AsyncGenerator<Uint8Array, void> {
+  try {
+    yield* first;
+    for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) yield next.value;
+  } finally {
+    await chunks.return?.();
+  }
+}
+
+/** A header block with a true checksum, or the zeros of an archive without entries. */
+function isTar(head: Buffer): boolean {
+  if (head.byteLength < BLOCK) return false;
+  if (head.every((byte) => byte === 0)) return true;
+  const field = head.toString('latin1', CHECKSUM_START, CHECKSUM_END);
+  const told = /^[ \0]*([0-7]+)[ \0]*$/.exec(field)?.[1];
+  const actual = head.reduce((sum, byte, at) => sum + (at >= CHECKSUM_START && at < CHECKSUM_END ? 0x20 : byte), 0);
+  return told !== undefined && Number.parseInt(told, 8) === actual;
+}

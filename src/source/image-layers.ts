@@ -1,0 +1,167 @@
+import type { CacheIndex } from '../core/cache.ts';
+import type { Slots } from '../core/concurrency.ts';
+import type { ContentStore } from '../core/content.ts';
+import { BuildError } from '../core/error.ts';
+import type { LayerCodec } from '../core/layer-codec.ts';
+import type { LayerId, LayerStack, Snapshotter } from '../core/snapshot.ts';
+import type { ImageSource } from '../core/source.ts';
+import { decompress } from '../oci/compression.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { Digest } from '../oci/digest.ts';
+import { FormatError } from '../oci/format-error.ts';
+import { layerCompression } from '../oci/media-type.ts';
+import type { ImageOrigin } from './image-origin.ts';
+import { SharedTasks } from './shared-task.ts';
+
+/** What bringing layers into the store needs. */
+export interface LayerPorts {
+  readonly content: ContentStore;
+  readonly index: CacheIndex;
+  readonly layers: LayerCodec;
+  readonly snapshots: Pick<Snapshotter, 'has' | 'remove'>;
+  readonly slots: Pick<Slots, 'net' | 'io'>;
+}
+
+/** One layer of an image: its blob, and the digest that the config promises for the content. */
+export interface ImageLayer {
+  readonly blob: Descriptor;
+  readonly diffId: Digest;
+}
+
+type LayersOptions = Parameters<ImageSource['layers']>[1];
+
+/** Fetches and unpacks the layers of images. */
+export interface LayerFetcher {
+  /** The stack of `layers`, oldest first. Afterwards every blob is in the content store and every layer among the snapshots. */
+  fetch(layers: readonly ImageLayer[], origin: ImageOrigin | undefined, o: LayersOptions): Promise<LayerStack>;
+}
+
+/** Progress is told at most this often for each blob. */
+const PROGRESS_MS = 50;
+
+/** A fetcher that does for all its callers together nothing twice. */
+export function openLayerFetcher(ports: LayerPorts): LayerFetcher {
+  const fetches = new SharedTasks<Digest, void>();
+  const unpacks = new SharedTasks<Digest, LayerId>();
+
+  const fetchBlob = (blob: Descriptor, origin: ImageOrigin | undefined, o: LayersOptions): Promise<void> =>
+    fetches.run(blob.digest, (signal) => storeBlob(ports, { ...o, blob, origin, signal }), o.signal);
+
+  /** Blobs come in parallel; each layer is unpacked as soon as its blob and the layers below are there. */
+  const unpackAll = async (
+    layers: readonly ImageLayer[],
+    origin: ImageOrigin | undefined,
+    o: LayersOptions,
+  ): Promise<LayerStack> => {
+    const stack: LayerId[] = [];
+    for (const layer of layers) {
+      const lower = [...stack];
+      const unpack = async (signal: AbortSignal): Promise<LayerId> => {
+        const present = await lookupLayer(ports, layer.diffId);
+        if (present !== undefined) return present;
+        // With this task's own signal: whoever began the download may give up earlier.
+        await fetchBlob(layer.blob, origin, { ...o, signal });
+        return unpackLayer(ports, { ...o, layer, lower, signal });
+      };
+      stack.push(await unpacks.run(layer.diffId, unpack, o.signal));
+    }
+    return stack;
+  };
+
+  return {
+    fetch: async (layers, origin, o) => {
+      const failed = new AbortController();
+      const signal = o.signal === undefined ? failed.signal : AbortSignal.any([o.signal, failed.signal]);
+      const fetched = layers.map(({ blob }) => fetchBlob(blob, origin, { ...o, signal }));
+      const unpacked = unpackAll(layers, origin, { ...o, signal });
+      try {
+        // The first failure of a download counts, whichever layer is being waited for.
+        return (await Promise.all([unpacked, ...fetched]))[0];
+      } catch (error) {
+        failed.abort(error);
+        await Promise.allSettled([unpacked, ...fetched]);
+        throw error;
+      }
+    },
+  };
+}
+
+async function lookupLayer({ index, snapshots }: LayerPorts, diffId: Digest): Promise<LayerId | undefined> {
+  const known = await index.lookupDiffId(diffId);
+  return known !== undefined && (await snapshots.has(known.layer)) ? known.layer : undefined;
+}
+
+interface BlobRequest {
+  readonly blob: Descriptor;
+  readonly origin: ImageOrigin | undefined;
+  readonly progress?: LayersOptions['progress'];
+  readonly signal: AbortSignal;
+}
+
+async function storeBlob({ content, slots }: LayerPorts, o: BlobRequest): Promise<void> {
+  const { blob, origin, signal } = o;
+  if ((await content.lookup(blob.digest)) !== undefined) return;
+  if (origin === undefined) throw new BuildError('BLOB_NOT_FOUND', { digest: blob.digest });
+  await slots.net.run(() => {
+    const bytes = report(origin.blob(blob, signal), { id: blob.digest, total: blob.size, progress: o.progress });
+    return content.write(bytes, { expected: blob.digest, expectedSize: blob.size, signal });
+  }, signal);
+}
+
+interface UnpackRequest {
+  readonly layer: ImageLayer;
+  readonly lower: LayerStack;
+  readonly progress?: LayersOptions['progress'];
+  readonly signal: AbortSignal;
+}
+
+async function unpackLayer(ports: LayerPorts, o: UnpackRequest): Promise<LayerId> {
+  const { blob, diffId } = o.layer;
+  const { layer, diffId: actual, size } = await ports.slots.io.run(() => applyBlob(ports, o), o.signal);
+  if (actual !== diffId) {
+    await ports.snapshots.remove(layer);
+    throw new BuildError('DIGEST_MISMATCH', { what: `the content of layer ${blob.digest}`, expected: diffId, actual });
+  }
+  await ports.index.recordLayer({ layer, diffId, size, createdMs: Date.now() });
+  await ports.index.recordBlob(diffId, `pulled:${blob.digest}`, blob);
+  return layer;
+}
+
+async function applyBlob(ports: LayerPorts, o: UnpackRequest): ReturnType<LayerCodec['apply']> {
+  const { blob } = o.layer;
+  const compression = layerCompression(blob.mediaType);
+  if (compression === undefined) throw unknownLayerType(blob);
+  const id = `extracting ${blob.digest}`;
+  const bytes = report(ports.content.read(blob, { signal: o.signal }), { id, total: blob.size, progress: o.progress });
+  try {
+    return await ports.layers.apply(decompress(bytes, compression), o.lower, { signal: o.signal });
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new BuildError('LAYER_INVALID', { what: blob.digest, reason: error.message }, { cause: error });
+  }
+}
+
+/** A layer that this program cannot unpack: foreign ones, whose bytes lie elsewhere, among them. */
+export function unknownLayerType({ digest, mediaType }: Descriptor): BuildError {
+  const reason = `its media type ${JSON.stringify(mediaType.slice(0, 128))} is not one that can be unpacked here`;
+  return new BuildError('DOCUMENT_INVALID', { what: `layer ${digest}`, reason });
+}
+
+/** Passes bytes on and tells how many there were. */
+async function* report(
+  source: AsyncIterable<Uint8Array>,
+  o: { readonly id: string; readonly total: number; readonly progress: LayersOptions['progress'] },
+): AsyncIterable<Uint8Array> {
+  const { id, total, progress } = o;
+  let current = 0;
+  let toldMs = 0;
+  for await (const chunk of source) {
+    current += chunk.byteLength;
+    const nowMs = performance.now();
+    if (current === total || nowMs - toldMs >= PROGRESS_MS) {
+      toldMs = nowMs;
+      progress?.({ id, current, total });
+    }
+    yield chunk;
+  }
+}

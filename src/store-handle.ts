@@ -1,0 +1,159 @@
+import type { BuildRequest, BuildResult, StoreOptions } from './build-request.ts';
+import type { Diagnostic, SourceRange } from './core/diagnostic.ts';
+import type { ProgressListener } from './core/progress.ts';
+import type { Descriptor } from './oci/descriptor.ts';
+import type { Digest } from './oci/digest.ts';
+import type { ImageConfig } from './oci/image-config.ts';
+
+/** One name of an image in the store, or one image that has no name. */
+export interface ImageRow {
+  /** The full reference (`docker.io/library/app:v1`); absent for an image without a name. */
+  readonly reference?: string;
+  /** The manifest or index that the name stands for. */
+  readonly image: Descriptor;
+  /** The config's digest, which docker calls the image ID; absent for an index of several platforms. */
+  readonly configDigest?: Digest;
+  /** `linux/amd64`, … */
+  readonly platforms: readonly string[];
+  /** When the image was made, as its config says; absent where it does not. */
+  readonly createdMs?: number;
+  /** Bytes of all its blobs. */
+  readonly size: number;
+}
+
+/** A layer as a manifest lists it. */
+export interface LayerRow extends Descriptor {
+  readonly diffId: Digest;
+}
+
+/** One platform's image within what a name stands for. */
+export interface PlatformInspection {
+  readonly platform: string;
+  readonly manifest: Descriptor;
+  readonly configDigest: Digest;
+  readonly config: ImageConfig;
+  /** Oldest first; as many as `config.rootfs.diff_ids`. */
+  readonly layers: readonly LayerRow[];
+}
+
+/** What the store knows of one reference. */
+export interface ImageInspection {
+  readonly reference: string;
+  /** The manifest or index that the name stands for. */
+  readonly image: Descriptor;
+  /** One for a manifest; for an index one per platform whose blobs are here. Never empty. */
+  readonly platforms: readonly PlatformInspection[];
+}
+
+/** Which unused things `prune` removes. */
+export interface PruneFilter {
+  /** `unused`: layers, blobs and cache records that no name needs. `all`: also named images and cache mounts. */
+  readonly scope: 'unused' | 'all';
+  /** Spares what was used after this time. */
+  readonly usedBeforeMs?: number;
+  /** Stops as soon as the store is no larger than this. */
+  readonly keepBytes?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** One kind of thing in the store (`images`, `layers`, `cache mounts`, …). */
+export interface UsageRow {
+  readonly kind: string;
+  readonly count: number;
+  readonly bytes: number;
+  readonly reclaimableBytes: number;
+}
+
+/** What a transfer to or from a registry may be told. */
+export interface TransferOptions {
+  readonly progress?: ProgressListener | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Images that outlive builds, and what keeps builds fast. References may be short (`app`), an image ID may stand for one. */
+export interface StoreHandle extends AsyncDisposable {
+  /** Newest first. */
+  images(): Promise<readonly ImageRow[]>;
+  /** @throws IMAGE_NOT_FOUND, REFERENCE_INVALID */
+  tag(from: string, to: string): Promise<void>;
+  /** Takes the name away, and the image's own blobs where it was its last. @throws IMAGE_NOT_FOUND, REFERENCE_INVALID */
+  remove(reference: string): Promise<{ readonly untagged: readonly string[]; readonly deleted: readonly Digest[] }>;
+  /** @throws IMAGE_NOT_FOUND, REFERENCE_INVALID */
+  inspect(reference: string): Promise<ImageInspection>;
+  /** Takes in a docker or OCI archive, perhaps compressed, or a layout directory; gives the names it brought. @throws ARCHIVE_INVALID, DIGEST_MISMATCH */
+  load(input: {
+    readonly path: string | AsyncIterable<Uint8Array>;
+    readonly signal?: AbortSignal | undefined;
+  }): Promise<readonly string[]>;
+  /** `dest: '-'` is `stdout`. @throws IMAGE_NOT_FOUND, OUTPUT_FAILED */
+  save(references: readonly string[], o: SaveOptions): Promise<void>;
+  /** Gives the digest under which the registry now has it. @throws IMAGE_NOT_FOUND, REGISTRY_UNREACHABLE, REGISTRY_REFUSED */
+  push(reference: string, o: TransferOptions): Promise<{ readonly reference: string; readonly digest: Digest }>;
+  /** @throws IMAGE_NOT_FOUND, PLATFORM_NOT_FOUND, REGISTRY_UNREACHABLE, REGISTRY_REFUSED */
+  pull(
+    reference: string,
+    o: TransferOptions & { readonly platform?: string | undefined },
+  ): Promise<{ readonly reference: string; readonly digest: Digest }>;
+  /** Removes what nothing needs; what a running build uses stays. */
+  prune(filter: PruneFilter): Promise<{ readonly bytes: number; readonly items: number }>;
+  diskUsage(): Promise<readonly UsageRow[]>;
+}
+
+/** Where and in which form images are saved. */
+export interface SaveOptions {
+  readonly dest: string;
+  readonly format: 'docker' | 'oci';
+  readonly stdout?: NodeJS.WritableStream | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The findings of a check. */
+export interface CheckResult {
+  /** The Dockerfile's name as the user gave it, equal to `range.file` of its findings. */
+  readonly file: string;
+  readonly text: Uint8Array;
+  readonly diagnostics: readonly Diagnostic[];
+  /** There is an error, or a warning that `# check=error=true` makes one. */
+  readonly failed: boolean;
+}
+
+/** A build argument, secret, agent or cache mount that a target uses (BuildKit's `frontend.outline`). */
+export interface OutlineResult {
+  /** The target's name, where it has one. */
+  readonly name?: string;
+  /** From the comment `# name …` above the stage. */
+  readonly description?: string;
+  readonly args: readonly {
+    readonly name: string;
+    readonly description?: string;
+    readonly value?: string;
+    readonly location?: SourceRange;
+  }[];
+  readonly secrets: readonly { readonly name: string; readonly required: boolean; readonly location?: SourceRange }[];
+  readonly ssh: readonly { readonly name: string; readonly required: boolean; readonly location?: SourceRange }[];
+  readonly cache: readonly { readonly id: string; readonly location?: SourceRange }[];
+}
+
+/** The stages that can be built (BuildKit's `frontend.targets`). */
+export interface TargetsResult {
+  /** In the file's order. */
+  readonly targets: readonly {
+    /** Absent for a stage without a name. */
+    readonly name?: string;
+    readonly description?: string;
+    readonly base?: string;
+    readonly platform?: string;
+    /** Built where no target is named. */
+    readonly default: boolean;
+    readonly location?: SourceRange;
+  }[];
+}
+
+/** What `src/index.ts` offers to the command line; a test passes another one. */
+export interface TsbuildApi {
+  build(request: BuildRequest, store: StoreOptions): Promise<BuildResult>;
+  check(request: BuildRequest, store: StoreOptions): Promise<CheckResult>;
+  outline(request: BuildRequest, store: StoreOptions): Promise<OutlineResult>;
+  targets(request: BuildRequest, store: StoreOptions): Promise<TargetsResult>;
+  openStore(store: StoreOptions): Promise<StoreHandle>;
+}

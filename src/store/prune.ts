@@ -1,0 +1,159 @@
+import { join } from 'node:path';
+import type { LayerId } from '../core/snapshot.ts';
+import { type Digest, digestHex } from '../oci/digest.ts';
+import { failpoint } from './failpoint.ts';
+import { statBlob, type StoredBlob, type StoreParts, type StoreSurvey, surveyStore } from './store-survey.ts';
+
+/** Which unused things to remove. Never what a living process has used since it opened the store. */
+export interface PruneRequest {
+  /**
+   * `dangling`: what neither a name nor a cache record needs. `unused`: also cache records that named images do not need, with their
+   * layers, and blobs kept only to make exports fast. `all`: also the names.
+   */
+  readonly scope: 'dangling' | 'unused' | 'all';
+  /** Spares what was used at this time or later. With `dangling`, records not used since then count as garbage. */
+  readonly usedBeforeMs?: number;
+  /** Stops removing records, oldest use first, as soon as blobs and layers take no more than this. */
+  readonly keepBytes?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What pruning freed. */
+export interface PruneResult {
+  readonly bytes: number;
+  /** Layers, blobs and names removed. */
+  readonly items: number;
+}
+
+/** How many records, or blobs, go at a time: nobody waits for more than that. */
+const BATCH = 64;
+
+/** Removes what nothing needs: mark from names and records, forget in the index, then remove from the disk. @throws STORE_FULL, STORE_UNUSABLE */
+export async function pruneStore(parts: StoreParts, request: PruneRequest): Promise<PruneResult> {
+  // Held throughout: what is marked as unnamed must not get a name before it is gone.
+  return parts.state.locked({ name: 'names', mode: 'exclusive', signal: request.signal }, () =>
+    pruneLocked(parts, request),
+  );
+}
+
+async function pruneLocked(parts: StoreParts, request: PruneRequest): Promise<PruneResult> {
+  const inUseSinceMs = await parts.state.oldestOwnerMs();
+  const spareSinceMs = Math.min(inUseSinceMs, request.usedBeforeMs ?? Infinity);
+  const removedNames = request.scope === 'all' ? await removeNames(parts, spareSinceMs) : 0;
+  const sweep = new Sweep(parts, { ...request, inUseSinceMs, spareSinceMs });
+  const result = await sweep.run();
+  return { bytes: result.bytes, items: result.items + removedNames };
+}
+
+async function removeNames({ names }: StoreParts, namedBeforeMs: number): Promise<number> {
+  const stay = (await names.list()).filter(({ createdMs }) => createdMs >= namedBeforeMs);
+  return names.retain(new Set(stay.map(({ reference }) => reference)));
+}
+
+interface SweepRequest extends PruneRequest {
+  readonly inUseSinceMs: number;
+  /** Nothing used at this time or later goes. */
+  readonly spareSinceMs: number;
+}
+
+class Sweep {
+  readonly #parts: StoreParts;
+  readonly #request: SweepRequest;
+  #bytes = 0;
+  #items = 0;
+
+  constructor(parts: StoreParts, request: SweepRequest) {
+    this.#parts = parts;
+    this.#request = request;
+  }
+
+  async run(): Promise<PruneResult> {
+    await this.#pass([]);
+    const { keepBytes } = this.#request;
+    const survey = await this.#survey();
+    const records = this.#expendable(survey);
+    const excess = keepBytes === undefined ? Infinity : (await this.#storeBytes(survey)) - keepBytes;
+    const before = this.#bytes;
+    // Only where it matters when to stop are they worth looking at a few at a time.
+    const step = keepBytes === undefined ? Math.max(records.length, 1) : BATCH;
+    for (let start = 0; start < records.length && this.#bytes - before < excess; start += step) {
+      this.#request.signal?.throwIfAborted();
+      await this.#pass(records.slice(start, start + step));
+    }
+    return { bytes: this.#bytes, items: this.#items };
+  }
+
+  #survey(): Promise<StoreSurvey> {
+    return surveyStore(this.#parts, this.#request.inUseSinceMs);
+  }
+
+  /** Records that may go, oldest use first. */
+  #expendable(survey: StoreSurvey): readonly number[] {
+    const { scope, usedBeforeMs, spareSinceMs } = this.#request;
+    if (scope === 'dangling' && usedBeforeMs === undefined) return [];
+    return survey.results
+      .filter(({ usedMs }) => usedMs < spareSinceMs)
+      .filter(({ stack }) => !stack.every((layer) => survey.imageLayers.has(layer)))
+      .toSorted((a, b) => a.usedMs - b.usedMs)
+      .map(({ id }) => id);
+  }
+
+  /** Forgets `results`, then removes every layer and blob that nothing needs any more. */
+  async #pass(results: readonly number[]): Promise<void> {
+    const usedBeforeMs = this.#request.spareSinceMs;
+    const survey = await this.#survey();
+    const layers = [...survey.allLayers];
+    const gone = await this.#parts.cache.forget({ results, layers, keep: survey.imageLayers, usedBeforeMs });
+    failpoint('prune-forgotten');
+    for (const layer of gone) await this.#removeLayer(layer);
+    await this.#removeBlobs(survey, new Set(gone));
+  }
+
+  async #removeLayer(layer: LayerId): Promise<void> {
+    const { bytes } = await this.#parts.layers.usage(layer);
+    await this.#parts.layers.remove(layer);
+    failpoint('prune-removing');
+    this.#bytes += bytes;
+    this.#items++;
+  }
+
+  async #removeBlobs(survey: StoreSurvey, gone: ReadonlySet<LayerId>): Promise<void> {
+    const kept = this.#request.scope === 'dangling' ? exportBlobs(survey, gone) : new Set<Digest>();
+    const doomed = survey.stored.filter(({ digest, usedMs }) => {
+      return usedMs < this.#request.spareSinceMs && !survey.marked.blobs.has(digest) && !kept.has(digest);
+    });
+    for (let start = 0; start < doomed.length; start += BATCH) {
+      this.#request.signal?.throwIfAborted();
+      await this.#removeBatch(doomed.slice(start, start + BATCH));
+    }
+  }
+
+  /** Behind the gate nobody finds a blob that goes the next moment; whoever found one before has marked it as used. */
+  async #removeBatch(blobs: readonly StoredBlob[]): Promise<void> {
+    const { state, content } = this.#parts;
+    await state.locked({ name: 'gate', mode: 'exclusive' }, async () => {
+      for (const { digest } of blobs) {
+        const now = await statBlob(join(state.blobs, digestHex(digest)), digest);
+        if (now === undefined || now.usedMs >= this.#request.spareSinceMs) continue;
+        await content.remove(digest);
+        this.#bytes += now.size;
+        this.#items++;
+      }
+    });
+  }
+
+  async #storeBytes(survey: StoreSurvey): Promise<number> {
+    const usages = await Promise.all(Array.from(survey.allLayers, (layer) => this.#parts.layers.usage(layer)));
+    return sum(usages.map(({ bytes }) => bytes)) + sum(survey.stored.map(({ size }) => size));
+  }
+}
+
+/** Tars and compressed blobs of layers that stay. */
+function exportBlobs(survey: StoreSurvey, gone: ReadonlySet<LayerId>): Set<Digest> {
+  const diffIds = new Set(survey.layers.filter(({ layer }) => !gone.has(layer)).map(({ diffId }) => diffId));
+  return new Set([...diffIds, ...survey.blobs.filter(({ diffId }) => diffIds.has(diffId)).map(({ blob }) => blob)]);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
+}

@@ -1,0 +1,36 @@
+import { statfsSync } from 'node:fs';
+import { BuildError, isErrno, messageOf } from '../core/error.ts';
+
+const SQLITE_READONLY = 8;
+const SQLITE_IOERR = 10;
+const SQLITE_FULL = 13;
+const SQLITE_CANTOPEN = 14;
+/** Less than this free and a failed write of sqlite's is one for want of space. */
+const FULL_BYTES = 64 * 1024;
+
+/** What a failed write below `path` means to the user: STORE_FULL, STORE_UNUSABLE, or the error itself where it is neither. */
+export function storeFailure(error: unknown, path: string): unknown {
+  if (isErrno(error, 'ENOSPC', 'EDQUOT') || sqliteCode(error) === SQLITE_FULL) {
+    return new BuildError('STORE_FULL', { path }, { cause: error });
+  }
+  // sqlite reports a full disk as an I/O error where it cannot enlarge its shared memory.
+  if (sqliteCode(error) === SQLITE_IOERR && freeBytes(path) < FULL_BYTES) {
+    return new BuildError('STORE_FULL', { path }, { cause: error });
+  }
+  const unusable = isErrno(error, 'EACCES', 'EPERM', 'EROFS', 'EIO', 'ENOTDIR', 'ELOOP');
+  if (unusable || [SQLITE_READONLY, SQLITE_IOERR, SQLITE_CANTOPEN].includes(sqliteCode(error) ?? 0)) {
+    return new BuildError('STORE_UNUSABLE', { path, reason: messageOf(error) }, { cause: error });
+  }
+  return error;
+}
+
+function freeBytes(path: string): number {
+  const { bavail, bsize } = statfsSync(path);
+  return bavail * bsize;
+}
+
+/** The primary result code of an error that node:sqlite threw, `undefined` for any other. */
+export function sqliteCode(error: unknown): number | undefined {
+  if (!isErrno(error, 'ERR_SQLITE_ERROR') || !('errcode' in error)) return undefined;
+  return typeof error.errcode === 'number' ? error.errcode & 0xff : undefined;
+}

@@ -1,0 +1,82 @@
+import type { StoreOptions } from './build-request.ts';
+import { openSlots, type Slots } from './core/concurrency.ts';
+import type { ContentStore } from './core/content.ts';
+import type { Registry } from './core/registry.ts';
+import type { Sandbox } from './core/sandbox.ts';
+import type { ImageSource } from './core/source.ts';
+import { openRegistry } from './registry/http-registry.ts';
+import { openSandbox } from '../sandbox/open.ts';
+import { readClientConfig } from './source/client-config.ts';
+import { openImageSource } from './source/image.ts';
+import { openCacheIndex, type StoreCacheIndex } from './store/cache-index.ts';
+import { openImageNames, type LayoutNames } from './store/image-names.ts';
+import { openLayoutStore } from './store/layout-store.ts';
+import { openStateDir, type StateDir } from './store/state-dir.ts';
+
+/** Everything that has a lifetime of its own, opened on one store. Disposing gives up what is held, in reverse order. */
+export interface Workers extends AsyncDisposable {
+  readonly state: StateDir;
+  readonly content: ContentStore;
+  readonly index: StoreCacheIndex;
+  readonly names: LayoutNames;
+  readonly sandbox: Sandbox;
+  readonly images: ImageSource;
+  /** Opened by its first use: most builds need no registry. */
+  readonly registry: () => Registry;
+  readonly slots: Slots;
+}
+
+/** Constructs all workers; none of them does anything before it is asked. @throws STORE_UNUSABLE */
+export async function openWorkers(
+  options: StoreOptions,
+  o: { readonly notes?: (text: string) => void } = {},
+): Promise<Workers> {
+  await using opened = new AsyncDisposableStack();
+  // Outlives this function, as does whatever its users open on it.
+  const owned = new AsyncDisposableStack();
+  const slots = openSlots();
+  const state = opened.use(await openStateDir(options.store));
+  const content = openLayoutStore(state);
+  const index = opened.use(openCacheIndex(state));
+  const names = openImageNames(state, content);
+  const sandbox = opened.use(await openSandbox({ stateDir: state.sandboxDir, ...sandboxOptions(options), ...o }));
+  const reaching = await registryOptions(options);
+  const registry = once(() => owned.use(openRegistry(reaching)));
+  const { layers, snapshotter: snapshots } = sandbox;
+  const images = openImageSource({ content, index, names, registry, layers, snapshots, slots });
+  owned.use(opened.move());
+  return {
+    state,
+    content,
+    index,
+    names,
+    sandbox,
+    images,
+    registry,
+    slots,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+function sandboxOptions({ snapshotter, runtime }: StoreOptions): Pick<StoreOptions, 'snapshotter' | 'runtime'> {
+  return { ...(snapshotter === undefined ? {} : { snapshotter }), ...(runtime === undefined ? {} : { runtime }) };
+}
+
+/** What the caller says comes before the user's own configuration. */
+async function registryOptions(options: StoreOptions): Promise<Parameters<typeof openRegistry>[0]> {
+  const config = await readClientConfig(process.env);
+  const mirrors = new Map(config.registryMirrors);
+  for (const [registry, named] of options.registryMirrors ?? [])
+    mirrors.set(registry, [...named, ...(mirrors.get(registry) ?? [])]);
+  return {
+    mirrors,
+    insecure: [...(options.insecureRegistries ?? []), ...config.insecureRegistries],
+    dockerConfigPath: config.dockerConfigPath,
+    userAgent: 'tsbuild',
+  };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}

@@ -1,0 +1,533 @@
+import { chmod, mkdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { Executor, RuntimeMount } from '../../src/core/executor.ts';
+import { addFile, addProgram, describePath, openStepRig, type StepRig } from '../support/step-rig.ts';
+
+/** An executor to be tested, and its end. `resources`: whether it promises limits on this machine. */
+export interface ExecutorUnderTest extends AsyncDisposable {
+  readonly executor: Executor;
+}
+
+/** What every executor does, tried with busybox on an overlay. */
+export function executorContract(name: string, open: (rig: StepRig) => Promise<ExecutorUnderTest>): void {
+  const step = async (test: (rig: StepRig, executor: Executor) => Promise<void>): Promise<void> => {
+    await using rig = await openStepRig();
+    await using opened = await open(rig);
+    await test(rig, opened.executor);
+  };
+  describe(`executor: ${name}`, () => {
+    processTests(step);
+    failureTests(step);
+    isolationTests(step);
+    seccompTests(step);
+    fileTests(step);
+    mountTests(step);
+    hostileMountTests(step);
+    endTests(step);
+    limitTests(step);
+  });
+}
+
+type StepTest = (test: (rig: StepRig, executor: Executor) => Promise<void>) => Promise<void>;
+
+function processTests(step: StepTest): void {
+  it('exit code: 0, another, and of a signal', () =>
+    step(async (rig, executor) => {
+      expect((await rig.sh(executor, 'true')).status).toMatchObject({ kind: 'exited', code: 0 });
+      expect((await rig.sh(executor, 'exit 42')).status).toMatchObject({ kind: 'exited', code: 42 });
+      // As pid 1 the step itself takes no signal from inside; its child does.
+      expect((await rig.sh(executor, 'sh -c "kill -TERM \\$\\$"; exit $?')).status).toMatchObject({ code: 143 });
+    }));
+  it('output: stdout and stderr are apart, whole, in order', () =>
+    step(async (rig, executor) => {
+      const { stdout, stderr } = await rig.sh(executor, 'echo out; echo err >&2; echo more');
+      expect({ stdout, stderr }).toEqual({ stdout: 'out\nmore\n', stderr: 'err\n' });
+    }));
+  it('output: megabytes come through', () =>
+    step(async (rig, executor) => {
+      const { stdout } = await rig.sh(executor, 'yes 0123456789abcde | head -c 3000000');
+      expect(stdout).toHaveLength(3_000_000);
+    }));
+  it('output: what is written to /dev/stdout and /dev/stderr arrives', () =>
+    step(async (rig, executor) => {
+      const { stdout, stderr } = await rig.sh(executor, 'echo out > /dev/stdout; echo err > /dev/stderr');
+      expect({ stdout, stderr }).toEqual({ stdout: 'out\n', stderr: 'err\n' });
+    }));
+  it('stdin: is empty', () => step(async (rig, executor) => expect((await rig.sh(executor, 'cat; echo end')).stdout).toBe('end\n')));
+  it('environment: is exactly what was given', () =>
+    step(async (rig, executor) => {
+      const env = ['PATH=/bin', 'HOME=/data', 'WITH=a=b c', 'EMPTY='];
+      const { stdout } = await rig.run(executor, rig.spec(['env'], { process: { env } }));
+      expect(stdout.trimEnd().split('\n').toSorted()).toEqual(env.toSorted());
+    }));
+  it('process: cwd, umask, pid 1, a session of its own', () =>
+    step(async (rig, executor) => {
+      const script = 'pwd; umask; echo $$; cut -d" " -f6 /proc/self/stat';
+      const { stdout } = await rig.sh(executor, script, { process: { cwd: '/data', umask: 0o027 } });
+      expect(stdout).toBe('/data\n0027\n1\n1\n');
+    }));
+  it('user: ids and supplementary groups are those given, and no others', () =>
+    step(async (rig, executor) => {
+      const user = { uid: 1000, gid: 1000, additionalGids: [1000, 50], home: '/data' };
+      const { stdout } = await rig.sh(executor, 'grep -E "^(Uid|Gid|Groups)" /proc/self/status', { process: { user } });
+      expect(stdout.replace(/[ \t]+/g, ' ')).toBe('Uid: 1000 1000 1000 1000\nGid: 1000 1000 1000 1000\nGroups: 50 1000 \n');
+    }));
+  it('descriptors: only the three standard ones are open', () =>
+    step(async (rig, executor) => {
+      // ls itself holds one more, for the directory.
+      expect((await rig.run(executor, rig.spec(['ls', '/proc/self/fd']))).stdout).toBe('0\n1\n2\n3\n');
+    }));
+  it('signals: none is ignored or blocked', () =>
+    step(async (rig, executor) => {
+      const { stdout } = await rig.run(executor, rig.spec(['grep', '-E', '^Sig(Ign|Blk)', '/proc/self/status']));
+      expect(stdout.match(/0{16}/g)).toHaveLength(2);
+    }));
+  it('rlimits: are set, and clamped to what we have ourselves', () =>
+    step(async (rig, executor) => {
+      const rlimits = [{ type: 'nofile', soft: 100, hard: 200 }, { type: 'RLIMIT_CORE', soft: 4096, hard: -1 }];
+      const { status, stdout } = await rig.sh(executor, 'ulimit -Sn; ulimit -Hn', { process: { rlimits } });
+      expect({ code: status.kind === 'exited' && status.code, stdout }).toEqual({ code: 0, stdout: '100\n200\n' });
+    }));
+}
+
+function failureTests(step: StepTest): void {
+  const notStarted = async (rig: StepRig, executor: Executor, args: readonly string[], cwd = '/'): Promise<string> => {
+    const failure: unknown = await rig.run(executor, rig.spec(args, { process: { cwd } })).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 'EXEC_NOT_STARTED' });
+    return (failure as Error).message;
+  };
+  it('start: says which program is missing', () =>
+    step(async (rig, executor) => {
+      expect(await notStarted(rig, executor, ['nosuch', 'arg'])).toBe(
+        'process "nosuch arg" could not be started: "nosuch" is not in PATH (/bin)',
+      );
+      expect(await notStarted(rig, executor, ['/bin/nosuch'])).toBe(
+        'process "/bin/nosuch" could not be started: /bin/nosuch: no such file',
+      );
+    }));
+  it('start: says why a file is not a program', () =>
+    step(async (rig, executor) => {
+      await addFile(rig, 'bin/plain', 'echo\n', 0o644);
+      await addFile(rig, 'bin/garbage', 'no program\n', 0o755);
+      await addFile(rig, 'bin/orphan', '#!/no/interpreter\n', 0o755);
+      expect(await notStarted(rig, executor, ['/bin/plain'])).toContain('/bin/plain: permission denied');
+      expect(await notStarted(rig, executor, ['/bin/garbage'])).toContain('/bin/garbage: neither a program for this machine');
+      expect(await notStarted(rig, executor, ['/bin/orphan'])).toContain('/bin/orphan');
+      expect(await notStarted(rig, executor, ['/etc'])).toMatch(/\/etc: (is a directory|permission denied)/);
+    }));
+  it('start: the working directory must be there', () =>
+    step(async (rig, executor) => {
+      expect(await notStarted(rig, executor, ['true'], '/etc/passwd')).toContain('working directory /etc/passwd');
+    }));
+  it('abort: before the start nothing is run', () =>
+    step(async (rig, executor) => {
+      const reason = new Error('the user');
+      await expect(rig.run(executor, rig.spec(['touch', '/data/ran']), AbortSignal.abort(reason))).rejects.toBe(reason);
+      expect(await describePath(join(rig.upper, 'data/ran'))).toBe('-');
+    }));
+}
+
+function isolationTests(step: StepTest): void {
+  it('namespaces: mount, pid, uts, ipc and cgroup are not the host’s; user and time are', () =>
+    step(async (rig, executor) => {
+      const names = ['mnt', 'pid', 'uts', 'ipc', 'cgroup', 'user', 'time'];
+      const script = names.map((each) => `readlink /proc/self/ns/${each}`).join(';');
+      const inside = (await rig.sh(executor, script)).stdout.trimEnd().split('\n');
+      const outside = await Promise.all(names.map((each) => readlink(`/proc/self/ns/${each}`)));
+      const shared = names.filter((_, index) => inside[index] === outside[index]);
+      expect(shared).toEqual(['user', 'time']);
+    }));
+  it('network: none has only the loopback, which is up', () =>
+    step(async (rig, executor) => {
+      const { stdout } = await rig.sh(executor, 'ls /sys/class/net; ifconfig lo', { network: 'none' });
+      expect(stdout).toMatch(/^lo\n/);
+      expect(stdout).toMatch(/UP LOOPBACK RUNNING/);
+    }));
+  it('network: host is the host’s', () =>
+    step(async (rig, executor) => {
+      const { stdout } = await rig.sh(executor, 'readlink /proc/self/ns/net', { network: 'host' });
+      expect(stdout.trimEnd()).toBe(await readlink('/proc/self/ns/net'));
+    }));
+  it('hostname: is the spec’s', () =>
+    step(async (rig, executor) => expect((await rig.sh(executor, 'hostname', { hostname: 'made-up' })).stdout).toBe('made-up\n')));
+  it('capabilities: are Docker’s; none can be inherited', () =>
+    step(async (rig, executor) => {
+      const { stdout } = await rig.sh(executor, 'grep ^Cap /proc/self/status');
+      const docker = '00000000a80425fb';
+      const none = '0000000000000000';
+      expect(Object.fromEntries(stdout.trimEnd().split('\n').map((line) => line.split(':\t')))).toEqual({
+        CapInh: none,
+        CapPrm: docker,
+        CapEff: docker,
+        CapBnd: docker,
+        CapAmb: none,
+      });
+    }));
+  it('capabilities: another user has none, but could gain the bounding ones', () =>
+    step(async (rig, executor) => {
+      const user = { uid: 1000, gid: 1000, additionalGids: [1000], home: '/' };
+      const { stdout } = await rig.sh(executor, 'grep -E "^(Cap(Prm|Eff|Bnd)|NoNewPrivs)" /proc/self/status', { process: { user } });
+      expect(stdout).toBe('CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapBnd:\t00000000a80425fb\nNoNewPrivs:\t0\n');
+    }));
+  it('/proc: what tells or does too much is masked or read-only', () =>
+    step(async (rig, executor) => {
+      const masked = ['keys', 'timer_list', 'kcore', 'latency_stats', 'sched_debug'];
+      const script = [
+        ...masked.map((each) => `[ ! -e /proc/${each} ] || [ -z "$(head -c 1 /proc/${each})" ] || echo ${each} is readable`),
+        'for each in /proc/acpi /proc/scsi /sys/firmware; do [ -z "$(ls $each 2>/dev/null)" ] || echo $each is visible; done',
+        'for each in sys/kernel/hostname sysrq-trigger; do (echo x > /proc/$each) 2>/dev/null && echo $each is writable; done',
+        '(touch /proc/acpi/x) 2>/dev/null && echo mask is writable',
+        'true',
+      ];
+      expect((await rig.sh(executor, script.join('\n'))).stdout).toBe('');
+    }));
+  it('/sys: is read-only, the cgroups too', () =>
+    step(async (rig, executor) => {
+      const { stdout } = await rig.sh(executor, 'grep -E " /sys(/fs/cgroup[^ ]*)? " /proc/mounts | cut -d" " -f2,4');
+      expect(stdout).toContain('/sys ro,');
+      expect(stdout.split('\n').filter((line) => / rw,/.test(line))).toEqual([]);
+    }));
+  it('/dev: holds the harmless devices and nothing else', () =>
+    step(async (rig, executor) => {
+      const { stdout } = await rig.sh(executor, 'cd /dev; for i in *; do echo $i $(stat -c "%F %a" $i); done');
+      const entries = new Map(stdout.trimEnd().split('\n').map((line) => [line.split(' ')[0], line]));
+      for (const each of ['null', 'zero', 'full', 'random', 'urandom', 'tty']) {
+        expect(entries.get(each)).toBe(`${each} character special file 666`);
+      }
+      for (const each of ['fd', 'stdin', 'stdout', 'stderr', 'ptmx']) expect(entries.get(each)).toMatch(/symbolic link/);
+      for (const each of ['pts', 'shm', 'mqueue']) expect(entries.get(each)).toMatch(/directory/);
+      const known = 14;
+      expect([...entries.keys()].filter((each) => each !== 'core')).toHaveLength(known);
+    }));
+  it('/dev: works', () =>
+    step(async (rig, executor) => {
+      const script = 'head -c 4 /dev/zero | wc -c; head -c 4 /dev/urandom | wc -c; echo x > /dev/null; echo x > /dev/shm/y; cat /dev/shm/y';
+      expect((await rig.sh(executor, script)).stdout).toBe('4\n4\nx\n');
+    }));
+  it('devices: a node of the host’s disk can be made, but not opened', () =>
+    step(async (rig, executor) => {
+      const script = 'for d in / /dev /data; do cd $d && mknod disk b 254 0 && head -c 1 disk; rm -f disk; done 2>&1 | grep -c "not permitted\\|denied"';
+      expect((await rig.sh(executor, script)).stdout).toBe('3\n');
+    }));
+  it('/dev/shm: has the size asked for', () =>
+    step(async (rig, executor) => {
+      const { stdout } = await rig.sh(executor, 'grep /dev/shm /proc/mounts', { shmSizeBytes: 5 << 20 });
+      expect(stdout).toContain('size=5120k');
+    }));
+  it('host: nothing of it is in sight', () =>
+    step(async (rig, executor) => {
+      const { stdout } = await rig.sh(executor, 'cat /proc/self/mountinfo; ls /proc | grep -c "^[0-9]"; ls /');
+      expect(stdout).not.toContain(rig.top);
+      expect(stdout).toMatch(/\n[345]\n/);
+    }));
+}
+
+const EPERM = 1;
+const EBADF = 9;
+const EINVAL = 22;
+const ENOSYS = 38;
+const EFAULT = 14;
+
+function seccompTests(step: StepTest): void {
+  it('seccomp: refuses what Docker refuses', () =>
+    step(async (rig, executor) => {
+      await addProgram(rig, 'probe');
+      const refused = [
+        ...['unshare-user', 'unshare-mount', 'clone-user', 'mount', 'fsopen', 'open_tree', 'keyctl', 'add_key', 'bpf'],
+        ...['perf_event_open', 'userfaultfd', 'io_uring_setup', 'kexec_load', 'init_module', 'setns', 'pivot_root', 'swapon'],
+        ...['reboot', 'settimeofday', 'open_by_handle_at', 'sethostname', 'personality-no-randomize'],
+      ];
+      const { stdout } = await rig.run(executor, rig.spec(['probe', ...refused, 'clone3']));
+      expect(stdout).toBe([...refused.map((each) => `${each}: errno ${EPERM}`), `clone3: errno ${ENOSYS}`, ''].join('\n'));
+    }));
+  it('seccomp: allows what Docker allows', () =>
+    step(async (rig, executor) => {
+      await addProgram(rig, 'probe');
+      const allowed = ['socket-inet', 'personality-query', 'chroot'];
+      const { stdout } = await rig.run(executor, rig.spec(['probe', ...allowed]));
+      expect(stdout).toBe(allowed.map((each) => `${each}: ok\n`).join(''));
+    }));
+  it('seccomp: the 32-bit ABIs are no way around it', () =>
+    step(async (rig, executor) => {
+      if (process.arch !== 'x64') return;
+      await addProgram(rig, 'probe');
+      const { stdout } = await rig.run(executor, rig.spec(['probe', 'i386-unshare', 'x32-unshare']));
+      // A kernel may have neither; then the call fails even earlier.
+      expect(stdout).toMatch(/^i386-unshare: errno (1|38)\nx32-unshare: errno (1|38)\n$/);
+    }));
+  it('unconfined: nothing is refused or hidden', () =>
+    step(async (rig, executor) => {
+      await addProgram(rig, 'probe');
+      const change = { confinement: 'unconfined', process: { capabilities: 'all' } } as const;
+      const { stdout } = await rig.run(executor, rig.spec(['probe', 'mount', 'unshare-mount', 'sethostname'], change));
+      expect(stdout).toBe('mount: ok\nunshare-mount: ok\nsethostname: ok\n');
+      const shown = await rig.sh(executor, 'grep -c " /proc/" /proc/mounts; grep " /sys " /proc/mounts | cut -d" " -f4', change);
+      expect(shown.stdout).toMatch(/^0\nrw,/);
+    }));
+  it('seccomp: answers of the kernel pass', () =>
+    step(async (rig, executor) => {
+      await addProgram(rig, 'probe');
+      const { stdout } = await rig.run(executor, rig.spec(['probe', 'msync-async-unmapped']));
+      expect(stdout).toMatch(new RegExp(`errno (12|${EFAULT}|${EINVAL}|${EBADF})`));
+    }));
+}
+
+function fileTests(step: StepTest): void {
+  it('layer: holds what the step wrote', () =>
+    step(async (rig, executor) => {
+      await rig.sh(executor, 'echo new > /data/new; rm /etc/group');
+      expect(await readFile(join(rig.upper, 'data/new'), 'utf8')).toBe('new\n');
+      expect((await stat(join(rig.upper, 'etc/group'))).isCharacterDevice()).toBe(true);
+    }));
+  it('layer: sudo works, that is, a set-uid program is not held back', () =>
+    step(async (rig, executor) => {
+      await addProgram(rig, 'probe');
+      await chmod(join(rig.lower, 'bin/probe'), 0o4755);
+      const user = { uid: 1000, gid: 1000, additionalGids: [1000], home: '/' };
+      const { stdout } = await rig.run(executor, rig.spec(['probe', 'effective-root'], { process: { user } }));
+      expect(stdout).toBe('effective-root: ok\n');
+    }));
+  it('/etc/hosts and /etc/resolv.conf: are there, read-only, and leave no trace', () =>
+    step(async (rig, executor) => {
+      const extraHosts = [{ host: 'registry.test', address: '192.0.2.7' }];
+      const script = 'cat /etc/hosts; (echo x >> /etc/hosts) 2>/dev/null || echo read-only; [ -f /etc/resolv.conf ] && stat -c %Y /etc';
+      const { stdout } = await rig.sh(executor, script, { extraHosts });
+      expect(stdout).toBe(
+        '127.0.0.1\tlocalhost buildkitsandbox\n::1\tlocalhost ip6-localhost ip6-loopback\n192.0.2.7\tregistry.test\nread-only\n1000000000\n',
+      );
+      expect(await describePath(join(rig.upper, 'etc/hosts'))).toBe('-');
+      expect(await describePath(join(rig.upper, 'etc/resolv.conf'))).toBe('-');
+      expect(await describePath(join(rig.upper, 'etc'))).toMatch(/^(-|directory 1000000000)$/);
+      for (const each of ['proc', 'sys', 'dev']) expect(await describePath(join(rig.upper, each))).toBe('-');
+    }));
+  it('/etc/resolv.conf: a dangling link of the image is followed inside the root', () =>
+    step(async (rig, executor) => {
+      await symlink('/run/resolver/stub.conf', join(rig.lower, 'etc/resolv.conf'));
+      const { stdout } = await rig.sh(executor, 'readlink /etc/resolv.conf; cat /run/resolver/stub.conf | wc -c');
+      expect(stdout).toMatch(/^\/run\/resolver\/stub.conf\n[1-9]/);
+      expect(await describePath(join(rig.upper, 'run'))).toBe('-');
+    }));
+  it('lower layers: 200 of them', () =>
+    step(async (rig, executor) => {
+      const lower = [rig.lower];
+      for (let i = 0; i < 200; i++) {
+        const layer = join(rig.top, `layer-with-a-rather-long-name-${i}`);
+        await mkdir(layer);
+        await writeFile(join(layer, `file-${i}`), '');
+        lower.push(layer);
+      }
+      const root = { type: 'overlay', lower, upper: rig.upper, work: join(rig.top, 'work'), xattrs: 'trusted' } as const;
+      expect((await rig.sh(executor, 'ls / | grep -c file-', { root })).stdout).toBe('200\n');
+    }));
+  it('root: a plain directory, read-write or read-only', () =>
+    step(async (rig, executor) => {
+      const root = { type: 'bind', source: rig.lower, access: 'read-write' } as const;
+      await rig.sh(executor, 'touch /data/mine', { root });
+      expect(await describePath(join(rig.lower, 'data/mine'))).toMatch(/^file/);
+    }));
+  it('root: the same snapshot serves several steps', () =>
+    step(async (rig, executor) => {
+      await rig.sh(executor, 'echo 1 >> /data/count');
+      await rig.sh(executor, 'echo 2 >> /data/count');
+      expect(await readFile(join(rig.upper, 'data/count'), 'utf8')).toBe('1\n2\n');
+    }));
+}
+
+function mountTests(step: StepTest): void {
+  const tmpfs: RuntimeMount = { type: 'tmpfs', destination: '/deep/ly/new', mode: 0o1777, sizeBytes: 1 << 20 };
+  it('stubs: made with their parents, removed afterwards, times put back', () =>
+    step(async (rig, executor) => {
+      const mounts = [tmpfs, { ...tmpfs, destination: '/data/new' }];
+      const { stdout } = await rig.sh(executor, 'echo x > /data/new/x; stat -c "%a" /data/new; stat -c %Y /data', { mounts });
+      expect(stdout).toBe('1777\n1000000000\n');
+      expect(await describePath(join(rig.upper, 'deep'))).toBe('-');
+      expect(await describePath(join(rig.upper, 'data/new'))).toBe('-');
+      expect(await describePath(join(rig.upper, 'data'))).toMatch(/^(-|directory 1000000000)$/);
+    }));
+  it('stubs: what the step put beside stays, and so does its time', () =>
+    step(async (rig, executor) => {
+      await rig.sh(executor, 'touch /data/kept', { mounts: [{ ...tmpfs, destination: '/data/new' }] });
+      expect(await describePath(join(rig.upper, 'data/kept'))).toMatch(/^file/);
+      expect(await describePath(join(rig.upper, 'data'))).not.toBe('directory 1000000000');
+    }));
+  it('file: data, mode and owner; read-only; not in the layer', () =>
+    step(async (rig, executor) => {
+      const data = Buffer.from([0, 1, 2, 0, 255]);
+      const mounts: RuntimeMount[] = [
+        { type: 'file', destination: '/run/secrets/key', data, mode: 0o400, uid: 1000, gid: 50 },
+        { type: 'file', destination: '/dev/pipes/EOF', data: Buffer.from('#!/bin/sh\necho ran\n'), mode: 0o755, uid: 0, gid: 0 },
+      ];
+      const script = 'stat -c "%a %u %g %s" /run/secrets/key; (echo x > /run/secrets/key) 2>/dev/null || echo read-only; /dev/pipes/EOF';
+      expect((await rig.sh(executor, script, { mounts })).stdout).toBe('400 1000 50 5\nread-only\nran\n');
+      expect(await describePath(join(rig.upper, 'run'))).toBe('-');
+    }));
+  it('bind: a directory of the store, written through or not', () =>
+    step(async (rig, executor) => {
+      const source = join(rig.top, 'cache');
+      await mkdir(join(source, 'inner'), { recursive: true });
+      const bind = { type: 'bind', source, destination: '/cache' } as const;
+      const mounts: RuntimeMount[] = [
+        { ...bind, path: '/', access: 'read-write' },
+        { ...bind, path: '/inner', destination: '/read', access: 'read-only' },
+      ];
+      const { stdout } = await rig.sh(executor, 'echo x > /cache/inner/x; cat /read/x; touch /read/y 2>/dev/null || echo read-only', { mounts });
+      expect(stdout).toBe('x\nread-only\n');
+      expect(await readFile(join(source, 'inner/x'), 'utf8')).toBe('x\n');
+    }));
+  it('snapshot: a part of another tree, a single file too', () =>
+    step(async (rig, executor) => {
+      const view = { type: 'overlay', lower: [rig.lower, join(rig.top, 'more')], xattrs: 'trusted' } as const;
+      await mkdir(join(rig.top, 'more/data/sub'), { recursive: true });
+      await writeFile(join(rig.top, 'more/data/sub/file'), 'text\n');
+      const mounts: RuntimeMount[] = [
+        { type: 'snapshot', root: view, path: '/data', destination: '/mnt/tree', access: 'read-only' },
+        { type: 'snapshot', root: view, path: '/data/sub/file', destination: '/mnt/one', access: 'read-only' },
+      ];
+      const { stdout } = await rig.sh(executor, 'cat /mnt/tree/sub/file /mnt/one; touch /mnt/tree/x 2>/dev/null || echo read-only', { mounts });
+      expect(stdout).toBe('text\ntext\nread-only\n');
+    }));
+  it('socket: reaches the host’s under its own owner and mode', () =>
+    step(async (rig, executor) => {
+      await addProgram(rig, 'connect');
+      const source = join(rig.top, 'agent.sock');
+      const server = createServer({ allowHalfOpen: true }, (client) => client.end('hello from the agent\n'));
+      await new Promise<void>((resolve) => server.listen(source, resolve));
+      const mounts: RuntimeMount[] = [{ type: 'socket', source, destination: '/run/agent/0', mode: 0o600, uid: 1000, gid: 50 }];
+      const { stdout } = await rig.sh(executor, 'stat -c "%F %a %u %g" /run/agent/0; connect /run/agent/0', { mounts });
+      expect((await stat(source)).uid).toBe(process.getuid?.());
+      server.close();
+      expect(stdout).toBe('socket 600 1000 50\nhello from the agent\n');
+    }));
+  it('order: later mounts lie over earlier ones', () =>
+    step(async (rig, executor) => {
+      const file = (text: string): RuntimeMount => ({ type: 'file', destination: '/over/f', data: Buffer.from(text), mode: 0o444, uid: 0, gid: 0 });
+      const mounts = [{ ...tmpfs, destination: '/over' }, file('first'), file('second')];
+      expect((await rig.sh(executor, 'cat /over/f', { mounts })).stdout).toBe('second');
+    }));
+}
+
+function hostileMountTests(step: StepTest): void {
+  const canary = async (rig: StepRig): Promise<string> => {
+    const path = join(rig.top, 'canary');
+    await mkdir(path);
+    await writeFile(join(path, 'secret'), 'host secret\n');
+    return path;
+  };
+  it('mount target: a link that points outside ends inside the root', () =>
+    step(async (rig, executor) => {
+      const host = await canary(rig);
+      await symlink(host, join(rig.lower, 'link'));
+      await symlink('../../../../../../../..', join(rig.lower, 'up'));
+      const mounts: RuntimeMount[] = [
+        { type: 'tmpfs', destination: '/link/x', mode: 0o755 },
+        { type: 'tmpfs', destination: `/up${host}/y`, mode: 0o755 },
+      ];
+      const { stdout } = await rig.sh(executor, `grep -c ${host} /proc/mounts`, { mounts });
+      expect(stdout).toBe('2\n');
+      expect(await describePath(join(host, 'x'))).toBe('-');
+      expect(await describePath(join(host, 'y'))).toBe('-');
+    }));
+  it('mount source: a link that points outside its tree ends inside it', () =>
+    step(async (rig, executor) => {
+      const host = await canary(rig);
+      const source = join(rig.top, 'cache');
+      await mkdir(source);
+      await symlink(host, join(source, 'escape'));
+      const mounts: RuntimeMount[] = [{ type: 'bind', source, path: '/escape', destination: '/mnt', access: 'read-write' }];
+      await expect(rig.sh(executor, 'cat /mnt/secret', { mounts })).rejects.toMatchObject({ code: 'SANDBOX_FAILED' });
+    }));
+  it('mount target: nothing is mounted into /proc', () =>
+    step(async (rig, executor) => {
+      const mounts: RuntimeMount[] = [{ type: 'tmpfs', destination: '/proc/sys', mode: 0o755 }];
+      await expect(rig.sh(executor, 'true', { mounts })).rejects.toMatchObject({ code: 'SANDBOX_FAILED' });
+    }));
+  it('/proc as a link of the image is refused', () =>
+    step(async (rig, executor) => {
+      await symlink('/data', join(rig.lower, 'proc'));
+      await expect(rig.sh(executor, 'true')).rejects.toMatchObject({ code: 'SANDBOX_FAILED' });
+    }));
+  it.each(['/proc/self/fd/3', '/proc/self/cwd', '/proc/1/root', '/proc'])('working directory: %s is refused', (cwd) =>
+    step(async (rig, executor) => {
+      await expect(rig.sh(executor, 'pwd; ls -la', { process: { cwd } })).rejects.toMatchObject({ code: 'EXEC_NOT_STARTED' });
+    }),
+  );
+  it('working directory: a link into /proc/self/fd is refused', () =>
+    step(async (rig, executor) => {
+      await symlink('/proc/self/fd/5', join(rig.lower, 'leak'));
+      await expect(rig.sh(executor, 'ls', { process: { cwd: '/leak' } })).rejects.toMatchObject({ code: 'EXEC_NOT_STARTED' });
+    }));
+  it('program: /proc/self/exe does not lead to ours', () =>
+    step(async (rig, executor) => {
+      await expect(rig.run(executor, rig.spec(['/proc/self/exe']))).rejects.toMatchObject({ code: 'EXEC_NOT_STARTED' });
+      await addFile(rig, 'bin/script', '#!/proc/self/exe\n', 0o755);
+      const ended = await rig.run(executor, rig.spec(['/bin/script'])).then(({ status }) => status, (error: unknown) => error);
+      expect(ended).not.toMatchObject({ kind: 'exited', code: 0 });
+    }));
+}
+
+function endTests(step: StepTest): void {
+  it('end: processes left in the background are dead when run() settles', () =>
+    step(async (rig, executor) => {
+      await rig.sh(executor, '(while true; do date +%s%N > /data/alive 2>/dev/null || echo x > /data/alive; done) & setsid sleep 600 & exit 0');
+      const before = await stat(join(rig.upper, 'data/alive')).catch(() => undefined);
+      await delay(50);
+      const after = await stat(join(rig.upper, 'data/alive')).catch(() => undefined);
+      expect(after?.mtimeMs).toBe(before?.mtimeMs);
+    }));
+  it('abort: kills the step and rejects with the reason', () =>
+    step(async (rig, executor) => {
+      const controller = new AbortController();
+      const reason = new Error('the user stopped it');
+      let seen = '';
+      const running = executor.run(rig.spec(['/bin/sh', '-c', 'echo up; trap "" TERM INT; sleep 600 & sleep 600; sleep 600']), {
+        output: (_, chunk) => {
+          seen += Buffer.from(chunk).toString();
+          controller.abort(reason);
+        },
+        signal: controller.signal,
+      });
+      await expect(running).rejects.toBe(reason);
+      expect(seen).toBe('up\n');
+    }));
+  it('many: 20 steps at once do not get in each other’s way', () =>
+    step(async (rig, executor) => {
+      const results = await Promise.all(
+        Array.from({ length: 20 }, async (_, i) => {
+          const [upper, work] = [join(rig.top, `upper-${i}`), join(rig.top, `work-${i}`)];
+          await Promise.all([mkdir(upper), mkdir(work)]);
+          const root = { type: 'overlay', lower: [rig.lower], upper, work, xattrs: 'trusted' } as const;
+          return rig.sh(executor, `echo ${i} > /data/n; cat /data/n`, { root });
+        }),
+      );
+      expect(results.map(({ stdout }) => stdout)).toEqual(results.map((_, i) => `${i}\n`));
+    }));
+}
+
+function limitTests(step: StepTest): void {
+  it('memory: beyond the limit the step ends as out of memory, with limit and peak', () =>
+    step(async (rig, executor) => {
+      const limitBytes = 20 << 20;
+      const { status } = await rig.sh(executor, 'tail -c 200000000 /dev/zero | wc -c', { resources: { memoryBytes: limitBytes } });
+      // The shell survives its killed child, or not.
+      if (status.kind !== 'out-of-memory') expect(status).toMatchObject({ kind: 'exited' });
+      const direct = await rig.run(executor, rig.spec(['tail', '-c', '200000000', '/dev/zero'], { resources: { memoryBytes: limitBytes } }));
+      expect(direct.status).toMatchObject({ kind: 'out-of-memory', limitBytes });
+      expect(direct.status.usage.peakMemoryBytes).toBeGreaterThan(limitBytes / 2);
+    }));
+  it('pids: no more processes than the limit', () =>
+    step(async (rig, executor) => {
+      const script = 'for i in 1 2 3 4 5 6 7 8 9 10; do sleep 60 & done; true';
+      const { status, stderr } = await rig.sh(executor, script, { resources: { pids: 5 } });
+      expect(stderr).toMatch(/fork/);
+      expect(status).toMatchObject({ kind: 'exited' });
+    }));
+  it('usage: time and memory are told', () =>
+    step(async (rig, executor) => {
+      const { status } = await rig.sh(executor, 'head -c 20000000 /dev/zero | wc -c');
+      expect(status.usage.cpuMs).toBeGreaterThan(0);
+      expect(status.usage.peakMemoryBytes).toBeGreaterThan(0);
+    }));
+}

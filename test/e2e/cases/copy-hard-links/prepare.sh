@@ -1,0 +1,2 @@
+echo one > tree/a
+ln tree/a tree/b

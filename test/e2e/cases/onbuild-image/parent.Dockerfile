@@ -1,0 +1,3 @@
+FROM busybox
+ONBUILD COPY a.txt /copied
+ONBUILD COPY --from=busybox /etc/group /from-other

@@ -1,0 +1,40 @@
+import type { CacheIndex, CacheKey, CacheRecord, LayerInfo } from '../../src/core/cache.ts';
+import type { LayerId } from '../../src/core/snapshot.ts';
+import type { Descriptor } from '../../src/oci/descriptor.ts';
+import type { Digest } from '../../src/oci/digest.ts';
+
+/** A cache index that lives as long as the test. */
+export function memoryCacheIndex(): CacheIndex {
+  const records = new Map<CacheKey, CacheRecord>();
+  const steps = new Map<string, CacheKey>();
+  const layers = new Map<LayerId, LayerInfo>();
+  const blobs = new Map<string, { readonly diffId: Digest; readonly blob: Descriptor }>();
+  return {
+    lookup: async (key) => records.get(key),
+    record: async (keys, record) => {
+      for (const key of keys) records.set(key, record);
+    },
+    recordStep: async (step, key) => {
+      steps.set(step, key);
+    },
+    lookupStep: async (step) => {
+      const key = steps.get(step);
+      return key === undefined ? undefined : records.get(key);
+    },
+    lookupLayer: async (layer) => layers.get(layer),
+    lookupDiffId: async (diffId) =>
+      [...layers.values()].filter((info) => info.diffId === diffId).toSorted((a, b) => b.createdMs - a.createdMs)[0],
+    recordLayer: async (info) => {
+      layers.set(info.layer, { ...info, createdMs: layers.get(info.layer)?.createdMs ?? info.createdMs });
+    },
+    lookupBlob: async (diffId, compression) => blobs.get(nameOf(diffId, compression))?.blob,
+    recordBlob: async (diffId, compression, blob) => {
+      blobs.set(nameOf(diffId, compression), { diffId, blob });
+    },
+    lookupBlobDiffId: async (digest) => blobs.values().find(({ blob }) => blob.digest === digest)?.diffId,
+  };
+}
+
+function nameOf(diffId: Digest, compression: string): string {
+  return `${diffId} ${compression}`;
+}

@@ -1,0 +1,63 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ContentStore } from '../../src/core/content.ts';
+import { type StoreCacheIndex, openCacheIndex } from '../../src/store/cache-index.ts';
+import { type LayoutNames, openImageNames } from '../../src/store/image-names.ts';
+import { openLayoutStore } from '../../src/store/layout-store.ts';
+import { openStateDir, type StateDir } from '../../src/store/state-dir.ts';
+
+/** The parts of one store in a directory, as one process has them open. */
+export interface OpenStore extends AsyncDisposable {
+  readonly state: StateDir;
+  readonly content: ContentStore;
+  readonly cache: StoreCacheIndex;
+  readonly names: LayoutNames;
+}
+
+/** A fresh directory that disposing removes. */
+export interface TemporaryDirectory extends AsyncDisposable {
+  readonly path: string;
+}
+
+/** Makes a directory below the system's one for temporary files. */
+export async function temporaryDirectory(): Promise<TemporaryDirectory> {
+  const path = await mkdtemp(join(tmpdir(), 'tsbuild-test-'));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** Opens the store at `path`. */
+export async function openStore(path: string): Promise<OpenStore> {
+  const state = await openStateDir(path);
+  const content = openLayoutStore(state);
+  const cache = openCacheIndex(state);
+  return {
+    state,
+    content,
+    cache,
+    names: openImageNames(state, content),
+    [Symbol.asyncDispose]: async () => {
+      await cache[Symbol.asyncDispose]();
+      await state[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Opens a store of its own, which disposing removes. */
+export async function temporaryStore(): Promise<OpenStore> {
+  const directory = await temporaryDirectory();
+  const store = await openStore(join(directory.path, 'store'));
+  return {
+    ...store,
+    [Symbol.asyncDispose]: async () => {
+      await store[Symbol.asyncDispose]();
+      await directory[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Bytes as a stream of chunks of this many bytes. */
+export async function* chunked(bytes: Uint8Array | string, chunkBytes = 7): AsyncGenerator<Uint8Array> {
+  const all = Buffer.from(bytes);
+  for (let offset = 0; offset < all.length; offset += chunkBytes) yield all.subarray(offset, offset + chunkBytes);
+}
