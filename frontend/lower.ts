@@ -30,8 +30,7 @@ export function lower(dockerfile: Dockerfile, request: LowerRequest): LowerResul
     return lowerWith(dockerfile, request, reporter);
   } catch (error) {
     if (!(error instanceof Flaw)) throw error;
-    const start = { line: 1, column: 1 };
-    return { kind: 'invalid', diagnostics: [diagnosticOf(error, { file: dockerfile.file, start, end: start })] };
+    return { kind: 'invalid', diagnostics: [diagnosticOf(error)] };
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Diagnostic } from '../src/core/diagnostic.ts';
 import type { Dockerfile, Instruction } from './ast.ts';
 import { Flaw } from './flaw.ts';
+import { compareDiagnostics } from './lint/reporter.ts';
 import type { ImageRequest, LowerRequest } from './lower-request.ts';
 import type { StagesPlan } from './plan-stages.ts';
 import { diagnosticOf } from './read-instructions.ts';
@@ -52,7 +53,8 @@ class Search {
 
   result(): Omit<Needs, 'target'> {
     const stages = [...this.#found].toSorted(([a], [b]) => a - b).map(([, stage]) => stage);
-    return { stages, requests: [...this.#missing.values()], diagnostics: this.#diagnostics };
+    const requests = [...this.#missing.values()].toSorted(compareDiagnostics);
+    return { stages, requests, diagnostics: this.#diagnostics };
   }
 
   /** Adds stage `start` and all that it needs. A list of what is to come instead of recursion: chains of stages may be long. */

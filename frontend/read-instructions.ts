@@ -44,13 +44,13 @@ export function readInstructions(bytes: Uint8Array, file: string): InstructionLi
   return { instructions, directives: zone.directives, escape: zone.escape, comments, diagnostics };
 }
 
-/** A flaw as an error about `range`. */
-export function diagnosticOf(flaw: Flaw, range: SourceRange): Diagnostic {
+/** A flaw as an error, about `range` if it is of any place. */
+export function diagnosticOf(flaw: Flaw, range?: SourceRange): Diagnostic {
   return {
     severity: 'error',
     code: flaw.code,
     message: flaw.message,
-    range,
+    ...(range !== undefined && { range }),
     ...(flaw.help !== undefined && { help: flaw.help }),
   };
 }

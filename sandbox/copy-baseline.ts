@@ -1,10 +1,10 @@
-import { NO_XATTRS } from './extended-attributes.ts';
+import { contentXattrs, NO_XATTRS } from './extended-attributes.ts';
 import type { ByteString } from './byte-string.ts';
 import type { FileCalls, JobContext } from './file-jobs.ts';
 import type { FileStat } from './file-stat.ts';
 import { LayerWriter, type Metadata } from './layer-writer.ts';
 import { packState, STATE_WORDS } from './stat-cache.ts';
-import { openTree } from './tree-directory.ts';
+import { directoryStat, openTree } from './tree-directory.ts';
 import { TreeCopier } from './tree-copier.ts';
 import { walkTree } from './tree-walk.ts';
 
@@ -22,7 +22,9 @@ export function materialise({ directories, to }: FileCalls['materialise']['args'
   {
     using writer = new LayerWriter({ upper: to, lower: [], xattrs: 'user' });
     const copier = new TreeCopier(writer, { describe: kept, onFile: context.checkpoint, conflicts: 'error' });
-    copier.goTo(writer.directory('' as ByteString, never));
+    const root = writer.directory('' as ByteString, never);
+    writer.describe(root.upper, kept(directoryStat(tree), contentXattrs(tree.top)));
+    copier.goTo(root);
     walkTree({ directory: tree, path: '' as ByteString, filter: unfiltered }, copier);
     writer.finish();
   }

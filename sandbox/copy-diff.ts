@@ -2,6 +2,7 @@ import { components, joinPath, type ByteString } from './byte-string.ts';
 import { type CopyBaseline, stateKey } from './copy-baseline.ts';
 import { contentXattrs } from './extended-attributes.ts';
 import type { FileCalls, JobContext } from './file-jobs.ts';
+import { typeBits } from './file-stat.ts';
 import { LayerWriter, type Metadata, type TargetDirectory } from './layer-writer.ts';
 import { check, cName, syscalls } from './syscalls.ts';
 import { directoryStat, listNames, lookupEntry, openEntry, openTree, type TreeDirectory, type TreeEntry } from './tree-directory.ts';
@@ -95,9 +96,10 @@ function childrenOf(baseline: CopyBaseline): ReadonlyMap<ByteString, readonly By
   return children;
 }
 
-/** The first four words of a state are the file's identity. */
+/** Whether a directory is the one that was there: a state begins with the file's identity and ends with its type and mode. */
 function sameIdentity(before: string, { stat }: TreeEntry): boolean {
-  return before.startsWith(`${stat.identity.join(' ')} `);
+  const type = Number(before.slice(before.lastIndexOf(' ') + 1)) & ~0o7777;
+  return type === typeBits('directory') && before.startsWith(`${stat.identity.join(' ')} `);
 }
 
 function metadataOf(directory: TreeDirectory): Metadata {

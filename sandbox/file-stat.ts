@@ -38,6 +38,16 @@ const TYPES: Readonly<Record<number, FileType>> = {
   0o14: 'socket',
 };
 
+const TYPE_BITS: Readonly<Record<FileType, number>> = {
+  fifo: 0o010000,
+  'character-device': 0o020000,
+  directory: 0o040000,
+  'block-device': 0o060000,
+  file: 0o100000,
+  symlink: 0o120000,
+  socket: 0o140000,
+};
+
 const out = Buffer.alloc(256);
 const view = new DataView(out.buffer, out.byteOffset, out.byteLength);
 const u32 = (offset: number): number => view.getUint32(offset, true);
@@ -66,6 +76,17 @@ export function sameFile(a: FileStat, b: FileStat): boolean {
 /** Whether nothing about the content can have changed between the two looks at one file. */
 export function unchanged(a: FileStat, b: FileStat): boolean {
   return a.size === b.size && sameTime(a.ctime, b.ctime) && sameTime(a.mtime, b.mtime) && sameFile(a, b);
+}
+
+/** The bits of `st_mode` that say what a file is. */
+export function typeBits(type: FileType): number {
+  return TYPE_BITS[type];
+}
+
+/** The number of a device, as glibc's makedev packs it. */
+export function deviceNumber({ deviceMajor = 0, deviceMinor = 0 }: { readonly deviceMajor?: number; readonly deviceMinor?: number }): number {
+  const low = ((deviceMinor & 0xff) | ((deviceMajor & 0xfff) << 8)) >>> 0;
+  return low + (deviceMinor >>> 8) * 2 ** 20 + (deviceMajor >>> 12) * 2 ** 44;
 }
 
 /** A key for maps by file identity. */

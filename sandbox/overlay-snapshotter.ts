@@ -32,7 +32,7 @@ export class OverlaySnapshotter implements Snapshotter {
       throw storeError(error, this.#store.stateDir);
     }
     return {
-      root: { ...this.#overlay(hold), upper: pending.upper, work },
+      root: { type: 'overlay', lower: this.#lower(hold), upper: pending.upper, work, xattrs: this.#xattrs },
       commit: async () => pending.commit(),
       [Symbol.asyncDispose]: async () => {
         hold[Symbol.dispose]();
@@ -46,7 +46,7 @@ export class OverlaySnapshotter implements Snapshotter {
     const release = async (): Promise<void> => {
       hold[Symbol.dispose]();
     };
-    return { root: this.#overlay(hold), [Symbol.asyncDispose]: release };
+    return { root: this.#viewOf(hold), [Symbol.asyncDispose]: release };
   }
 
   has(layer: LayerId): Promise<boolean> {
@@ -62,9 +62,15 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   /** Overlayfs takes no single lower directory without an upper one, and none at all never: an empty directory fills up. */
-  #overlay({ directories }: LayerHold): Extract<RootMount, { type: 'overlay' }> {
-    const lower = directories.length < 2 ? [this.#store.emptyDirectory(), ...directories] : directories;
-    return { type: 'overlay', lower, xattrs: this.#xattrs };
+  #lower({ directories }: LayerHold): readonly string[] {
+    // Nor does it take one twice; what lies under its own like adds nothing to the tree.
+    const distinct = directories.filter((directory, i) => directories.indexOf(directory, i + 1) === -1);
+    return distinct.length < 2 ? [this.#store.emptyDirectory(), ...distinct] : distinct;
+  }
+
+  #viewOf(hold: LayerHold): RootMount {
+    if (hold.directories.length === 0) return { type: 'bind', source: this.#store.emptyDirectory(), access: 'read-only' };
+    return { type: 'overlay', lower: this.#lower(hold), xattrs: this.#xattrs };
   }
 }
 

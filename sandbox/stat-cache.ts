@@ -1,9 +1,9 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isErrno } from '../src/core/error.ts';
-import type { FileStat } from './file-stat.ts';
+import { type FileStat, typeBits } from './file-stat.ts';
 
-/** 32-bit words of a file's state: identity (4), ctime (2), mtime (2), size (2), mode. Whoever changes a file's content changes one of them. */
+/** 32-bit words of a file's state: identity (4), ctime (2), mtime (2), size (2), type and mode. Whoever changes a file's content changes one of them. */
 export const STATE_WORDS = 11;
 /** And of the sha256 kept for it. */
 const DIGEST_WORDS = 8;
@@ -24,7 +24,7 @@ export function packState(stat: FileStat, words: Uint32Array, offset: number): v
   words[offset + 7] = mtime.nanoseconds;
   words[offset + 8] = size % 2 ** 32;
   words[offset + 9] = Math.floor(size / 2 ** 32);
-  words[offset + 10] = mode;
+  words[offset + 10] = typeBits(stat.type) | mode;
 }
 
 /**

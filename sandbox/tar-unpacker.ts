@@ -7,7 +7,7 @@ import { invariant } from '../src/core/error.ts';
 import { baseName, fromBytes, joinPath, parentPath, toText, type ByteString } from './byte-string.ts';
 import { copyUp } from './copy-up.ts';
 import { isOverlayXattr } from './extended-attributes.ts';
-import { isWhiteout, lookupStat } from './file-stat.ts';
+import { deviceNumber, isWhiteout, lookupStat, typeBits } from './file-stat.ts';
 import type { LayerWriter, Metadata, TargetDirectory } from './layer-writer.ts';
 import { syscalls } from './syscalls.ts';
 import { listNames } from './tree-directory.ts';
@@ -24,10 +24,6 @@ export interface UnpackTarget {
   /** Changes what the archive says about an entry, or about a parent directory that it does not mention. */
   readonly adjust?: (metadata: Metadata, type: TarEntry['type']) => Metadata;
 }
-
-const S_IFIFO = 0o010000;
-const S_IFCHR = 0o020000;
-const S_IFBLK = 0o060000;
 
 /**
  * Puts the entries of an archive into a layer, for use with `TarParser`. Parents are resolved inside the tree, links included; the entry
@@ -112,7 +108,7 @@ export class TarUnpacker implements TarHandler, Disposable {
     if (entry.type === 'file') this.#file = { fd: writer.createFile(parent, name), entry, size: 0, written: 0 };
     else if (entry.type === 'symlink') writer.createLink(parent, name, { target: targetOf(entry), metadata });
     // Whoever may not make device nodes gets the image without them, as with other builders without privileges.
-    else writer.createNode(parent, name, { kind: kindOf(entry), device: deviceOf(entry), metadata });
+    else writer.createNode(parent, name, { kind: typeBits(entry.type), device: deviceNumber(entry), metadata });
   }
 
   #hardLink(parent: TargetDirectory, name: ByteString, entry: TarEntry): void {
@@ -210,17 +206,6 @@ function impliedParent({ mtime }: TarEntry): Metadata {
 function targetOf({ linkPath }: TarEntry): ByteString {
   invariant(linkPath !== undefined, 'links have targets');
   return fromBytes(linkPath);
-}
-
-function kindOf({ type }: TarEntry): number {
-  if (type === 'fifo') return S_IFIFO;
-  return type === 'block-device' ? S_IFBLK : S_IFCHR;
-}
-
-/** As glibc's makedev. */
-function deviceOf({ deviceMajor = 0, deviceMinor = 0 }: TarEntry): number {
-  const low = ((deviceMinor & 0xff) | ((deviceMajor & 0xfff) << 8)) >>> 0;
-  return low + (deviceMinor >>> 8) * 2 ** 20 + (deviceMajor >>> 12) * 2 ** 44;
 }
 
 function unexpected(path: ByteString): never {

@@ -4,7 +4,7 @@ import { baseName, joinPath, toText, type ByteString } from './byte-string.ts';
 import { copyContent } from './copy-content.ts';
 import { contentXattrs, NO_XATTRS, type Xattrs } from './extended-attributes.ts';
 import { checkUnchanged } from './file-digest.ts';
-import { type FileStat, identityKey, statOf } from './file-stat.ts';
+import { deviceNumber, type FileStat, identityKey, statOf, typeBits } from './file-stat.ts';
 import type { LayerWriter, Metadata, TargetDirectory } from './layer-writer.ts';
 import { syscalls } from './syscalls.ts';
 import { openFile, readLink, type TreeDirectory, type TreeEntry } from './tree-directory.ts';
@@ -20,7 +20,6 @@ export interface CopyPolicy {
   readonly conflicts: 'error' | 'replace';
 }
 
-const S_IFMT: Readonly<Partial<Record<FileStat['type'], number>>> = { fifo: 0o010000, 'character-device': 0o020000, 'block-device': 0o060000 };
 const small = Buffer.allocUnsafe(128 << 10);
 
 /** Copies what a walk visits into a directory of a layer. Files are made anew, never written through; hard links stay linked. */
@@ -133,11 +132,8 @@ export class TreeCopier implements TreeVisitor {
   }
 
   #node(target: TargetDirectory, name: ByteString, stat: FileStat): void {
-    const kind = S_IFMT[stat.type];
-    if (kind === undefined) return;
-    const low = ((stat.deviceMinor & 0xff) | ((stat.deviceMajor & 0xfff) << 8)) >>> 0;
-    const device = low + (stat.deviceMinor >>> 8) * 2 ** 20 + (stat.deviceMajor >>> 12) * 2 ** 44;
-    this.#writer.createNode(target, name, { kind, device, metadata: this.#policy.describe(stat, NO_XATTRS) });
+    if (stat.type === 'socket') return;
+    this.#writer.createNode(target, name, { kind: typeBits(stat.type), device: deviceNumber(stat), metadata: this.#policy.describe(stat, NO_XATTRS) });
   }
 }
 

@@ -77,7 +77,7 @@ export class LintReporter {
 }
 
 /** Orders by place in the file; what has none comes last. */
-export function compareDiagnostics(a: Diagnostic, b: Diagnostic): number {
+export function compareDiagnostics(a: Pick<Diagnostic, 'range'>, b: Pick<Diagnostic, 'range'>): number {
   const [x, y] = [a.range?.start, b.range?.start];
   if (x === undefined || y === undefined) return Number(x === undefined) - Number(y === undefined);
   return x.line - y.line || x.column - y.column;

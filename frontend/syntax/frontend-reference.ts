@@ -43,14 +43,5 @@ function syntaxBehind(marker: '#' | '//', lines: readonly string[]): string | un
 }
 
 function syntaxInJson(text: string): string | undefined {
-  if (!text.trimStart().startsWith('{')) return undefined;
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && 'syntax' in value && typeof value.syntax === 'string'
-      ? value.syntax
-      : undefined;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+  return /^\s*\{[^}]*"syntax"\s*:\s*"([^"]+)"/.exec(text)?.[1];
 }

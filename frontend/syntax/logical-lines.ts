@@ -118,7 +118,7 @@ export class LogicalLines {
 
   #read(): PhysicalLine | undefined {
     const line = this.#lines.next();
-    if (line !== undefined && line.bytes.length > MAX_LINE + 1) {
+    if (line !== undefined && line.size > MAX_LINE) {
       throw new Flaw('LineTooLong', `dockerfile line greater than max allowed size of ${MAX_LINE}`, {
         help: 'break it with a line continuation',
       });

@@ -4,7 +4,9 @@ export interface PhysicalLine {
   readonly number: number;
   /** Without the line feed and carriage returns at its end. */
   readonly text: string;
-  /** With them, as in the file. */
+  /** The bytes of `text`. */
+  readonly size: number;
+  /** With the line's end, as in the file. */
   readonly bytes: Uint8Array;
 }
 
@@ -42,6 +44,7 @@ export class PhysicalLines {
     return {
       number: this.#number,
       text: this.#decoder.decode(this.#bytes.subarray(start, end)),
+      size: end - start,
       bytes: this.#bytes.subarray(start, this.#at),
     };
   }

@@ -284,6 +284,29 @@ static void device(const struct command *c) {
   keep_slot(c, mount);
 }
 
+/* place SLOT NAME: attached below the scratch directory, for programs that want a path. */
+static void place(const struct command *c) {
+  const char *name = arg(c, 2);
+  int mount = slot(c, 1);
+  struct stat st;
+  if (fstat(mount, &st) < 0) fail(name, "", errno);
+  if (mknodat(scratch, name, S_IFREG | 0600, 0) < 0 && errno != EEXIST) fail(name, "", errno);
+  if (S_ISDIR(st.st_mode) && (unlinkat(scratch, name, 0) < 0 || mkdirat(scratch, name, 0700) < 0)) fail(name, "", errno);
+  int target = openat(scratch, name, O_PATH | O_CLOEXEC);
+  move_to(mount, target, name);
+  close(target);
+}
+
+/* within SLOT: mount points are made in this tree, which stays where it is. */
+static void work_within(const struct command *c) { root_fd = slot(c, 1); }
+
+/* cover SLOT PATH: over a directory of the host, as this step sees it. */
+static void cover(const struct command *c) {
+  int target = host_open(arg(c, 2), O_PATH | O_DIRECTORY);
+  move_to(slot(c, 1), target, arg(c, 2));
+  close(target);
+}
+
 /* protect SLOT: what was written to while it was filled is read-only from here on. */
 static void protect(const struct command *c) { set_attributes(slot(c, 1), MOUNT_ATTR_RDONLY, "read-only"); }
 
@@ -302,5 +325,6 @@ static void enter_root(const struct command *c) {
 const struct known_command mount_commands[] = {
     {"private", 1, make_private}, {"scratch", 2, make_scratch}, {"fs", 5, new_filesystem}, {"overlay", 7, new_overlay},
     {"part", 5, part_of_tree},    {"bind", 5, bind_mount},      {"file", 7, memory_file},  {"device", 6, device},
-    {"root", 2, enter_root},      {"protect", 2, protect},      {NULL, 0, NULL},
+    {"root", 2, enter_root},      {"protect", 2, protect},      {"place", 3, place},
+    {"within", 2, work_within},   {"cover", 3, cover},          {NULL, 0, NULL},
 };

@@ -174,6 +174,17 @@ static void attach(const struct command *c) {
   close(target);
 }
 
+/* stub SLOT PATH KIND: the mount point alone, for another program to mount on. */
+static void make_mount_point(const struct command *c) {
+  int mount = slot(c, 1);
+  close(open_target(arg(c, 2), target_kind(arg(c, 3), mount < 0 ? root_fd : mount)));
+}
+
+static void settle(const struct command *c) {
+  (void)c;
+  settle_times();
+}
+
 /* The kernel's own files: no link is followed, and what is missing needs no hiding. */
 static int open_system_path(const char *path) {
   int fd = open_in(root_fd, path, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
@@ -235,5 +246,6 @@ static void make_link(const struct command *c) {
 
 const struct known_command tree_commands[] = {
     {"attach", 4, attach},           {"mask", 3, mask},      {"read-only", 2, make_read_only},
-    {"directory", 3, make_directory}, {"link", 3, make_link}, {"placeholder", 2, make_placeholder}, {NULL, 0, NULL},
+    {"directory", 3, make_directory}, {"link", 3, make_link}, {"placeholder", 2, make_placeholder},
+    {"stub", 4, make_mount_point},    {"settle", 1, settle},  {NULL, 0, NULL},
 };

@@ -98,7 +98,8 @@ export const progressFlags: readonly AnyFlag<ProgressFlags>[] = [
 
 /** Where the store is unless a flag, a variable or the configuration names it. */
 export function defaultStore(env: Readonly<Record<string, string | undefined>>): string {
-  if (geteuid?.() === 0) return '/var/lib/tsbuild';
+  // Who is root in a user namespace only is an ordinary user for everybody else.
+  if (geteuid?.() === 0 && env['TSBUILD_USER_NAMESPACE'] === undefined) return '/var/lib/tsbuild';
   const data = env['XDG_DATA_HOME'];
   // basedir-spec: a relative path there is invalid and to be ignored.
   if (data !== undefined && isAbsolute(data)) return join(data, 'tsbuild');

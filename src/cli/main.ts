@@ -1,10 +1,15 @@
-import { argv, stdout } from 'node:process';
+import { argv, geteuid, stdout } from 'node:process';
 import { version } from './version.ts';
 
 // The one question that scripts ask often; it needs nothing else.
 if (argv.length === 3 && (argv[2] === '--version' || argv[2] === '-v')) {
   stdout.write(`tsbuild ${version}\n`);
 } else {
+  if (geteuid?.() !== 0) {
+    // Replaces this process by one that is root in a user namespace; there the same command line begins anew.
+    const { enterUserNamespace } = await import('../rootless.ts');
+    enterUserNamespace();
+  }
   const { runProcess } = await import('./run-process.ts');
   await runProcess(() => import('../index.ts'));
 }

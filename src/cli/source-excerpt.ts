@@ -1,6 +1,7 @@
 import type { SourceRange } from '../core/diagnostic.ts';
 import { cleanLine } from './control-sequences.ts';
 import type { Palette } from './palette.ts';
+import { textWidth } from './text-width.ts';
 
 /** Lines of context above the marked ones. */
 const ABOVE = 2;
@@ -39,8 +40,9 @@ function caretLine({ start, end }: SourceRange, line: string, palette: Palette):
   const content = line.trimEnd();
   const whole = content.slice(0, start.column - 1).trim() === '' && end.column > content.length;
   if (whole && end.column > start.column) return undefined;
-  const before = showLine(line.slice(0, start.column - 1)).replaceAll(/[^\s]/g, ' ');
-  return before + palette('caret', '^'.repeat(Math.max(1, end.column - start.column)));
+  const before = textWidth(showLine(line.slice(0, start.column - 1)));
+  const covered = textWidth(showLine(line.slice(start.column - 1, end.column - 1)));
+  return ' '.repeat(before) + palette('caret', '^'.repeat(Math.max(1, covered)));
 }
 
 function showLine(line: string): string {

@@ -96,7 +96,7 @@ export class ArchiveStaging implements BlobReader, AsyncDisposable {
   async #stage(bytes: AsyncIterable<Uint8Array> | Uint8Array, info: () => BlobInfo): Promise<StagedBlob> {
     const draft = await this.#content.draft();
     try {
-      await writeNewFile(draft.path, bytes, 'unsynced');
+      await writeNewFile(draft.path, bytes);
     } catch (error) {
       await draft[Symbol.asyncDispose]();
       throw error;

@@ -61,15 +61,10 @@ export function failed(path: string, reason: string, cause?: unknown): BuildErro
   return new BuildError('OUTPUT_FAILED', { path, reason }, { cause });
 }
 
-/** Writes a new file. */
-export async function writeNewFile(
-  path: string,
-  bytes: AsyncIterable<Uint8Array> | Uint8Array,
-  durability: 'synced' | 'unsynced' = 'synced',
-): Promise<void> {
+/** Writes a new file. It is not synced: like a copied file, an output can be made again. */
+export async function writeNewFile(path: string, bytes: AsyncIterable<Uint8Array> | Uint8Array): Promise<void> {
   await using file = await open(path, 'wx', 0o666);
   await writeAll(file, bytes);
-  if (durability === 'synced') await file.datasync();
 }
 
 async function writeBeside(dest: string, bytes: AsyncIterable<Uint8Array>): Promise<void> {

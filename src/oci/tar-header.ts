@@ -93,6 +93,7 @@ export const PREFIX_WIDTH = Field.prefix[1];
 const USTAR = Buffer.from('ustar\x0000', 'latin1');
 const GNU = Buffer.from('ustar  \0', 'latin1');
 const STAR = Buffer.from('tar\0', 'latin1');
+const NO_BYTES = Buffer.alloc(0);
 const ZERO = 0x30;
 const SPACE = 0x20;
 const SLASH = 0x2f;
@@ -198,7 +199,7 @@ function readPrefix(block: Buffer, format: RawHeader['format']): Buffer {
   }
   // Go before 1.8 wrote a ustar prefix into GNU headers, where access time and change time belong: layers of that age have it.
   const wroteText = format === 'gnu' && !isNumber(block, Field.gnuAccessTime);
-  return wroteText ? readString(block, Field.prefix) : Buffer.alloc(0);
+  return wroteText ? readString(block, Field.prefix) : NO_BYTES;
 }
 
 function isNumber(block: Buffer, [offset, width]: FieldPlace): boolean {
@@ -212,7 +213,7 @@ function isNumber(block: Buffer, [offset, width]: FieldPlace): boolean {
 function readString(block: Buffer, [offset, width]: FieldPlace): Buffer {
   let end = offset;
   while (end < offset + width && block[end] !== 0) end++;
-  return Buffer.from(block.subarray(offset, end));
+  return end === offset ? NO_BYTES : Buffer.from(block.subarray(offset, end));
 }
 
 function writeName(block: Buffer, [offset, width]: FieldPlace, name: Uint8Array): void {

@@ -27,14 +27,16 @@ const XATTR = 'SCHILY.xattr.';
 const SPARSE = 'GNU.sparse.';
 const SPACE = 0x20;
 const NEWLINE = 0x0a;
+const NEWLINE_BYTES = Buffer.of(NEWLINE);
 const EQUALS = 0x3d;
 
 /** One record, `<length> <key>=<value>\n`, where the length counts its own digits. */
 export function encodePaxRecord(key: string, value: string | Uint8Array): Buffer {
-  const rest = Buffer.concat([Buffer.from(` ${key}=`), Buffer.from(value), Buffer.of(NEWLINE)]);
-  let length = rest.length + 1;
-  while (String(length).length + rest.length !== length) length = String(length).length + rest.length;
-  return Buffer.concat([Buffer.from(String(length)), rest]);
+  const bytes = typeof value === 'string' ? Buffer.from(value) : value;
+  const rest = Buffer.byteLength(key) + bytes.length + ' =\n'.length;
+  let length = rest + 1;
+  while (String(length).length + rest !== length) length = String(length).length + rest;
+  return Buffer.concat([Buffer.from(`${length} ${key}=`), bytes, NEWLINE_BYTES]);
 }
 
 /** Seconds with as many decimals as `time` needs; before 1970 the sign stands for the whole. */

@@ -80,10 +80,10 @@ export class TarParser {
 
   /** Parses the next bytes and calls the handler for all that they complete. Whatever follows the archive's end is passed over. */
   push(chunk: Uint8Array): void {
-    let rest = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    while (rest.length > 0 && this.#state !== 'ended') {
-      const taken = rest.subarray(0, this.#need);
-      rest = rest.subarray(taken.length);
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    for (let at = 0; at < bytes.length && this.#state !== 'ended';) {
+      const taken = bytes.subarray(at, at + this.#need);
+      at += taken.length;
       this.#take(taken);
     }
   }

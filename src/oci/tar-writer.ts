@@ -35,6 +35,8 @@ const MAX_PLAIN_SECONDS = 2 ** 31 - 1;
 const ZEROS = Buffer.alloc(TAR_BLOCK);
 const SLASH = 0x2f;
 const ROOT = Buffer.from('./');
+const NO_BYTES = Buffer.alloc(0);
+const SLASH_BYTES = Buffer.from('/');
 const PAX_DIRECTORY = Buffer.from('PaxHeaders.0');
 const PAX_FLAG = 0x78;
 const TYPE_FLAGS: Readonly<Record<TarEntryType, number>> = {
@@ -85,7 +87,7 @@ export function tarPadding(size: number): Buffer {
  * times before 1970 or after 2038; and for a body of another size than its entry's.
  */
 export async function* packTar(items: AsyncIterable<TarItem>): AsyncGenerator<Uint8Array, void> {
-  const { pack } = await import('tar-stream');
+  const { pack } = await import('./tar-stream.ts');
   const archive = pack();
   const writing = packItems(archive, items).catch((error: unknown) => {
     archive.destroy(error as Error);
@@ -189,7 +191,7 @@ function shown({ path }: TarEntry): string {
 
 function wireName({ path, type }: TarEntry): Buffer {
   if (type !== 'directory') return path;
-  return path.length === 0 ? ROOT : Buffer.concat([path, Buffer.of(SLASH)]);
+  return path.length === 0 ? ROOT : Buffer.concat([path, SLASH_BYTES]);
 }
 
 function headerFields(entry: TarEntry, { name, prefix }: { name: Uint8Array; prefix?: Uint8Array }): HeaderFields {
@@ -250,14 +252,14 @@ function cutName(name: Buffer): Uint8Array {
   return trimSlashes(text.subarray(0, NAME_WIDTH));
 }
 
+/** Where Go puts it: into a directory of that name beside the entry. */
 function paxHeaderName(name: Buffer): Uint8Array {
   const file = name.lastIndexOf(SLASH) + 1;
-  const directory = trimSlashes(name.subarray(0, file));
-  const parts = [directory, PAX_DIRECTORY, name.subarray(file)].filter(
-    (part) => part.length > 0 && !part.equals(Buffer.from('.')),
+  const directory = name.equals(ROOT) ? NO_BYTES : name.subarray(0, file);
+  const separator = file === name.length ? NO_BYTES : SLASH_BYTES;
+  return trimSlashes(
+    ascii(Buffer.concat([directory, PAX_DIRECTORY, separator, name.subarray(file)])).subarray(0, NAME_WIDTH),
   );
-  const joined = Buffer.concat(parts.flatMap((part, i) => (i === 0 ? [part] : [Buffer.of(SLASH), part])));
-  return trimSlashes(ascii(joined).subarray(0, NAME_WIDTH));
 }
 
 function trimSlashes(name: Buffer): Buffer {
@@ -273,5 +275,9 @@ function isAscii(name: Uint8Array): boolean {
 
 /** `name` without the bytes that are not ASCII. */
 function ascii(name: Buffer): Buffer {
-  return isAscii(name) ? name : Buffer.from(name.filter((byte) => byte < 0x80));
+  if (isAscii(name)) return name;
+  const kept = Buffer.alloc(name.length);
+  let length = 0;
+  for (const byte of name) if (byte < 0x80) kept[length++] = byte;
+  return kept.subarray(0, length);
 }

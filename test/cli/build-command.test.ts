@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { BuildRequest, BuildResult, StoreOptions } from '../../src/build-request.ts';
-import type { CliIo } from '../../src/cli/cli-io.ts';
 import { runCli } from '../../src/cli/run-cli.ts';
 import { BuildError } from '../../src/core/error.ts';
 import { digestOf } from '../../src/oci/digest.ts';
@@ -182,7 +181,7 @@ describe('build: usage errors exit with 2', () => {
     ['-o type=tar -o type=oci .', 'only one output can go to standard output'],
     ['-f - -', 'standard input cannot be both the context and the Dockerfile'],
     ['-f x -', 'standard input is a Dockerfile, but --file names one too'],
-    ['--load=maybe .', 'option', undefined],
+    ['--load=maybe .', 'option'],
     ['imagse', 'no command and no directory is named "imagse"', 'did you mean tsbuild images?'],
     ['pul debian', 'no command and no directory is named "pul"', 'did you mean tsbuild pull?'],
   ];
@@ -297,25 +296,12 @@ time    0.6s, 5 steps: 3 cached, 2 ran
     await using work = await mkdtempDisposable(join(tmpdir(), 'tsbuild-cli-'));
     const id = join(work.path, 'id');
     await writeFile(id, 'old');
-    const build = (): never => {
-      throw new BuildError('GIT_FAILED', { remote: 'r', reason: 'x' });
-    };
-    expect(await runCli(['--iidfile', id, '.'], fakeIo(), fakeApi({ build }))).toBe(1);
+    expect(await runCli(['--iidfile', id, '.'], fakeIo(), fakeApi({ build: buildFailing }))).toBe(1);
     await expect(readFile(id)).rejects.toThrow('ENOENT');
   });
 });
 
 describe('build: progress', () => {
-  const showing = async (o: Partial<CliIo>, ...argv: readonly string[]): Promise<string> => {
-    const io = fakeIo(o as Parameters<typeof fakeIo>[0]);
-    const build = ({ progress }: BuildRequest): Promise<BuildResult> => {
-      progress?.(at.done(0, 'RUN x'));
-      return Promise.resolve(result);
-    };
-    await runCli([...argv, '.'], io, fakeApi({ build }));
-    return io.stderr.text;
-  };
-
   test('is plain where standard error is no terminal, or CI', async () => {
     expect(await showing({})).toMatch(/^#1 RUN x\n#1 DONE 0.0s\n\n/);
     expect(await showing({ stderr: new MemoryStream('terminal'), env: { CI: '1', NO_COLOR: '1' } })).toMatch(
@@ -333,6 +319,22 @@ describe('build: progress', () => {
     expect(await showing({ env: { BUILDKIT_PROGRESS: 'rawjson' } })).toMatch(/^\{"vertexes"/);
   });
 });
+
+function buildFailing(): never {
+  throw new BuildError('GIT_FAILED', { remote: 'r', reason: 'x' });
+}
+
+function buildWithProgress({ progress }: BuildRequest): Promise<BuildResult> {
+  progress?.(at.done(0, 'RUN x'));
+  return Promise.resolve(result);
+}
+
+/** What a build of one step leaves on standard error. */
+async function showing(o: Parameters<typeof fakeIo>[0], ...argv: readonly string[]): Promise<string> {
+  const io = fakeIo(o);
+  await runCli([...argv, '.'], io, fakeApi({ build: buildWithProgress }));
+  return io.stderr.text;
+}
 
 function tarBlock(): Uint8Array {
   const block = Buffer.alloc(1024);

@@ -45,7 +45,7 @@ test.each([
 });
 
 test('excerpt: carets take the room of wide characters', () => {
-  expect(formatExcerpt(range(1, 10, 1, 12), 'RUN 漢字漢 xy zz', plainPalette)).toContain(
+  expect(formatExcerpt(range(1, 9, 1, 11), 'RUN 漢字漢 xy zz', plainPalette)).toContain(
     '   1 | >>> RUN 漢字漢 xy zz\n     |                ^^\n',
   );
 });
@@ -149,18 +149,40 @@ test('warnings: one line each, each once', () => {
 test('error: the excerpt comes from the Dockerfile of the context, or from standard input', async () => {
   await using context = await mkdtempDisposable(join(tmpdir(), 'tsbuild-cli-'));
   await writeFile(join(context.path, 'Dockerfile'), 'FROM scratch\nRUN false\n');
-  const failing =
-    (file: string) =>
-    (request: BuildRequest): never => {
-      const error = new BuildError(
-        'EXEC_FAILED',
-        { command: 'false', exitCode: 1 },
-        { range: { ...range(2, 1, 2, 10), file } },
-      );
-      request.progress?.(at.failed(0, 'RUN false', error));
-      throw error.at(undefined);
-    };
-  const expected = (file: string): string => `#1 RUN false
+  const fromFile = fakeIo();
+  expect(await runCli([context.path], fromFile, fakeApi({ build: failing('Dockerfile') }))).toBe(1);
+  expect(fromFile.stderr.text).toBe(blockFor('Dockerfile'));
+  const fromStdin = fakeIo({ stdin: 'FROM scratch\nRUN false\n' });
+  expect(await runCli(['-'], fromStdin, fakeApi({ build: failing('<stdin>') }))).toBe(1);
+  expect(fromStdin.stderr.text).toBe(blockFor('<stdin>'));
+});
+
+test.each([
+  ['SIGINT', 130, 'canceled: interrupted by SIGINT\n'],
+  ['SIGTERM', 143, 'canceled: interrupted by SIGTERM\n'],
+  ['SIGPIPE', 141, ''],
+] as const)('error: after %s the status is %i', async (signal, status, message) => {
+  const controller = new AbortController();
+  const io = fakeIo({ signal: controller.signal });
+  const build = (request: BuildRequest): Promise<never> => {
+    controller.abort(new Interruption(signal));
+    return Promise.reject(request.signal?.reason as Error);
+  };
+  expect([await runCli(['.'], io, fakeApi({ build })), io.stderr.text]).toEqual([status, message]);
+});
+
+/** A build whose second line fails. */
+function failing(file: string): (request: BuildRequest) => never {
+  return ({ progress }) => {
+    const place = { ...range(2, 1, 2, 10), file };
+    const error = new BuildError('EXEC_FAILED', { command: 'false', exitCode: 1 });
+    progress?.(at.failed(0, 'RUN false', error));
+    throw error.at(place);
+  };
+}
+
+function blockFor(file: string): string {
+  return `#1 RUN false
 #1 ERROR: process "false" did not complete successfully: exit code: 1
 
 ${file}:2:1
@@ -168,24 +190,4 @@ ${file}:2:1
    2 | >>> RUN false
 error EXEC_FAILED: process "false" did not complete successfully: exit code: 1
 `;
-  const fromFile = fakeIo();
-  expect(await runCli([context.path], fromFile, fakeApi({ build: failing('Dockerfile') }))).toBe(1);
-  expect(fromFile.stderr.text).toBe(expected('Dockerfile'));
-  const fromStdin = fakeIo({ stdin: 'FROM scratch\nRUN false\n' });
-  expect(await runCli(['-'], fromStdin, fakeApi({ build: failing('<stdin>') }))).toBe(1);
-  expect(fromStdin.stderr.text).toBe(expected('<stdin>'));
-});
-
-test.each([
-  ['SIGINT', 130, 'canceled: interrupted by SIGINT\n'],
-  ['SIGTERM', 143, 'canceled: interrupted by SIGTERM\n'],
-  ['SIGPIPE', 141, ''],
-] as const)('error: after %s the status is %i', async (signal, status, text) => {
-  const controller = new AbortController();
-  const io = fakeIo({ signal: controller.signal });
-  const build = (request: BuildRequest): Promise<never> => {
-    controller.abort(new Interruption(signal));
-    return Promise.reject(request.signal?.reason as Error);
-  };
-  expect([await runCli(['.'], io, fakeApi({ build })), io.stderr.text]).toEqual([status, text]);
-});
+}

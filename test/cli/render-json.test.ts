@@ -25,7 +25,6 @@ test('rawjson: every line is a SolveStatus', () => {
     ],
   );
   const [a, b] = [digestOf('a'), digestOf('b')];
-  const time = (ms: number): string => `2026-01-02T00:00:00.00${ms}Z`;
   expect(
     text
       .trimEnd()
@@ -61,3 +60,7 @@ test('rawjson: every line is a SolveStatus', () => {
     },
   ]);
 });
+
+function time(ms: number): string {
+  return `2026-01-02T00:00:00.00${ms}Z`;
+}

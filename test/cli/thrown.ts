@@ -1,11 +1,11 @@
-import { BuildError } from '../../src/core/error.ts';
+import { isBuildError, type BuildError } from '../../src/core/error.ts';
 
 /** The `BuildError` that `action` throws. */
 export function thrown(action: () => unknown): BuildError {
   try {
     action();
   } catch (error) {
-    if (error instanceof BuildError) return error;
+    if (isBuildError(error)) return error;
     throw error;
   }
   throw new Error('nothing was thrown');

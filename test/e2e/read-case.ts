@@ -1,8 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { chmod, cp, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Digest } from '../../src/oci/digest.ts';
-import type { ErrorCode } from '../../src/core/error.ts';
 import { checkProgram } from '../support/run-program.ts';
 import type { ExpectedFile } from '../support/unpacked-image.ts';
 
@@ -35,7 +33,7 @@ export interface Case extends CaseBuild {
   readonly absentFromLayers?: readonly string[];
   /** Texts that are nowhere in the image's config, and in no file of its root directory. */
   readonly nowhere?: readonly string[];
-  readonly error?: { readonly code?: ErrorCode; readonly status: number; readonly text?: readonly string[] };
+  readonly error?: { readonly code?: string; readonly status: number; readonly text?: readonly string[] };
   /** Texts that standard error has or lacks. */
   readonly stderr?: readonly string[];
   readonly notStderr?: readonly string[];
@@ -45,7 +43,7 @@ export interface Case extends CaseBuild {
 export interface PlacedCase {
   readonly context: string;
   /** What stands for `$NAME`. */
-  readonly values: Readonly<Record<string, Digest | string>>;
+  readonly values: Readonly<Record<string, string>>;
 }
 
 const cases = join(import.meta.dirname, 'cases');

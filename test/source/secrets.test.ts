@@ -1,66 +1,12 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parseMirrors, readClientConfig } from '../../src/source/client-config.ts';
-import { redactText, redactUrl } from '../../src/source/redact.ts';
 import { MAX_SECRET_SIZE, openSecrets, type SecretRequest } from '../../src/source/secrets.ts';
 import type { SshRequest } from '../../src/source/ssh.ts';
 import { codeOf } from '../contracts/registry-server.ts';
 import { temporaryDirectory } from '../support/store-rig.ts';
-
-describe('client config', () => {
-  it('nothing is configured by default', async () => {
-    await using home = await temporaryDirectory();
-    expect(await readClientConfig({}, home.path)).toEqual({
-      registryMirrors: new Map(),
-      insecureRegistries: [],
-      dockerConfigPath: join(home.path, '.docker/config.json'),
-      store: undefined,
-    });
-  });
-  it('the environment comes before the file', async () => {
-    await using home = await temporaryDirectory();
-    await mkdir(join(home.path, 'xdg/tsbuild'), { recursive: true });
-    const file = {
-      registryMirrors: { 'docker.io': ['file.example'], 'quay.io': 'q.example' },
-      insecureRegistries: ['b'],
-      store: '/f',
-    };
-    await writeFile(join(home.path, 'xdg/tsbuild/config.json'), JSON.stringify(file));
-    const env = {
-      XDG_CONFIG_HOME: join(home.path, 'xdg'),
-      TSBUILD_REGISTRY_MIRRORS: 'docker.io=127.0.0.1:5000, docker.io=127.0.0.1:5001',
-      TSBUILD_INSECURE_REGISTRIES: 'a,',
-      TSBUILD_STORE: '/e',
-      DOCKER_CONFIG: '/d',
-    };
-    expect(await readClientConfig(env, home.path)).toEqual({
-      registryMirrors: new Map([
-        ['docker.io', ['127.0.0.1:5000', '127.0.0.1:5001', 'file.example']],
-        ['quay.io', ['q.example']],
-      ]),
-      insecureRegistries: ['a', 'b'],
-      dockerConfigPath: '/d/config.json',
-      store: '/e',
-    });
-  });
-  it.each([
-    ['{', /is not valid/],
-    ['{"registryMirrors":[]}', /registryMirrors/],
-    ['{"registryMirors":{}}', /registryMirors/],
-    ['{"insecureRegistries":[1]}', /insecureRegistries\.0/],
-  ])('the file %j is refused', async (text, message) => {
-    await using home = await temporaryDirectory();
-    await mkdir(join(home.path, '.config/tsbuild'), { recursive: true });
-    await writeFile(join(home.path, '.config/tsbuild/config.json'), text);
-    await expect(readClientConfig({}, home.path)).rejects.toThrow(message);
-  });
-  it.each(['docker.io', 'docker.io=', '=x', 'a=b,c'])('mirrors %j are refused', (text) => {
-    expect(() => parseMirrors(text)).toThrow(/invalid registry mirror/);
-  });
-});
 
 describe('secrets', () => {
   const open = (
@@ -151,18 +97,5 @@ describe('secrets', () => {
     expect(await codeOf(secrets.lookupAgent('gone'))).toBe('SSH_NOT_FOUND');
     expect(await codeOf(secrets.lookupAgent('key'))).toBe('UNSUPPORTED');
     expect(await codeOf(secrets.lookupAgent('keys'))).toBe('UNSUPPORTED');
-  });
-});
-
-describe('redaction', () => {
-  it.each([
-    ['https://ann:secret@h.example/a?token=abc&x=1#f', 'https://h.example/a?token=xxxxx&x=xxxxx#f'],
-    ['git@h.example:a/b.git', 'git@h.example:a/b.git'],
-    ['https://h.example/a', 'https://h.example/a'],
-  ])('%s', (url, expected) => expect(redactUrl(url)).toBe(expected));
-  it('text: loses secrets, the longest first, and logins', () => {
-    expect(redactText("can't open https://a:b@h/x with abcdef", ['abc', 'abcdef'])).toBe(
-      "can't open https://h/x with xxxxx",
-    );
   });
 });

@@ -1,0 +1,1 @@
+export { enterUserNamespace } from '../sandbox/user-namespace.ts';

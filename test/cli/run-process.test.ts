@@ -1,0 +1,65 @@
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { once } from 'node:events';
+import { resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+import { expect, test } from 'vitest';
+
+interface Started {
+  readonly child: ChildProcessByStdio<null, Readable, Readable>;
+  /** Waits until standard error holds `text`. */
+  readonly stderr: (text: string) => Promise<string>;
+  readonly status: Promise<number | null>;
+}
+
+function start(script: string, argv: readonly string[], env: Readonly<Record<string, string>> = {}): Started {
+  const child = spawn(process.execPath, [resolve(import.meta.dirname, script), ...argv], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let text = '';
+  child.stderr.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  const status = once(child, 'exit').then(([code]) => code as number | null);
+  const stderr = async (wanted: string): Promise<string> => {
+    while (!text.includes(wanted)) await once(child.stderr, 'data');
+    return text;
+  };
+  return { child, stderr, status };
+}
+
+test.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const)('process: %s lets the build clean up, then ends with %i', async (signal, status) => {
+  const started = start('process-player.ts', ['.']);
+  await started.stderr('ready');
+  started.child.kill(signal);
+  expect(await started.status).toBe(status);
+  expect(await started.stderr('canceled')).toBe(`ready\ncleaning\nclean\ncanceled: interrupted by ${signal}\n`);
+});
+
+test('process: a second signal does not wait for the cleaning', async () => {
+  const started = start('process-player.ts', ['.'], { FAKE_CLEANUP_MS: '50000' });
+  await started.stderr('ready');
+  started.child.kill('SIGINT');
+  await started.stderr('cleaning');
+  started.child.kill('SIGINT');
+  expect(await started.status).toBe(130);
+  expect(await started.stderr('')).not.toContain('clean\n');
+});
+
+test('process: a build whose output nobody reads any more is stopped', async () => {
+  const started = start('process-player.ts', ['-o', '-', '.'], { FAKE_OUTPUT: '1' });
+  await once(started.child.stdout, 'data');
+  started.child.stdout.destroy();
+  expect(await started.status).toBe(141);
+  expect(await started.stderr('clean\n')).toBe('cleaning\nclean\n');
+});
+
+test('process: --version and usage errors', async () => {
+  const main = '../../src/cli/main.ts';
+  const version = start(main, ['--version']);
+  expect(String((await once(version.child.stdout, 'data'))[0])).toMatch(/^tsbuild \d+\.\d+\.\d+\n$/);
+  expect(await version.status).toBe(0);
+  expect(await start(main, ['--nonsense', '.']).status).toBe(2);
+});

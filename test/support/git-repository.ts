@@ -1,0 +1,59 @@
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { checkProgram } from './run-program.ts';
+
+/** A repository on this machine to fetch from. */
+export interface GitRepository extends AsyncDisposable {
+  readonly folder: string;
+  /** `file://…` */
+  readonly url: string;
+  /** Runs git in it, with none of the machine's configuration; gives its output. */
+  git(...args: readonly string[]): Promise<string>;
+  /** Writes files, `{ link }` and `{ program }` among them, and commits everything; gives the commit's id. */
+  commit(
+    files: Readonly<Record<string, string | { readonly link: string } | { readonly program: string }>>,
+  ): Promise<string>;
+}
+
+/** 2024-01-02 03:04:05 */
+export const COMMIT_SECONDS = 1_704_164_645;
+
+/** Makes an empty repository with the branch `main`. */
+export async function openGitRepository(): Promise<GitRepository> {
+  const folder = await mkdtemp(join(tmpdir(), 'tsbuild-git-'));
+  const date = `${COMMIT_SECONDS} +0000`;
+  const identity = {
+    GIT_AUTHOR_NAME: 'a',
+    GIT_AUTHOR_EMAIL: 'a@b',
+    GIT_COMMITTER_NAME: 'a',
+    GIT_COMMITTER_EMAIL: 'a@b',
+  };
+  const env = {
+    ...{ GIT_CONFIG_NOSYSTEM: '1', GIT_CONFIG_GLOBAL: '/dev/null', GIT_AUTHOR_DATE: date, GIT_COMMITTER_DATE: date },
+    ...identity,
+  };
+  const git = async (...args: readonly string[]): Promise<string> =>
+    (await checkProgram('git', ['-c', 'protocol.file.allow=always', ...args], { cwd: folder, env })).trim();
+  await git('init', '--quiet', '--initial-branch=main');
+  await git('config', 'uploadpack.allowAnySHA1InWant', 'true');
+  return {
+    folder,
+    url: `file://${folder}`,
+    git,
+    commit: async (files) => {
+      for (const [name, content] of Object.entries(files)) {
+        const path = join(folder, name);
+        await mkdir(dirname(path), { recursive: true });
+        await rm(path, { force: true });
+        if (typeof content === 'string') await writeFile(path, content);
+        else if ('link' in content) await symlink(content.link, path);
+        else await writeFile(path, content.program, { mode: 0o755 });
+      }
+      await git('add', '--all');
+      await git('commit', '--quiet', '--message', 'test');
+      return git('rev-parse', 'HEAD');
+    },
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+  };
+}
