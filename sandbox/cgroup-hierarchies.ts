@@ -1,6 +1,6 @@
 /** A mounted cgroup hierarchy, and the group in it that this process belongs to. */
 export interface CgroupHierarchy {
-  /** The v1 controllers it carries; empty for v2, which tells in `cgroup.controllers`. */
+  /** The v1 controllers it carries; empty for a named v1 hierarchy, and for v2, which tells in `cgroup.controllers`. */
   readonly controllers: readonly string[];
   readonly mountPoint: string;
   /** The directory of our own group. */
@@ -23,9 +23,9 @@ export function parseHierarchies(mountinfo: string, cgroup: string): CgroupHiera
     .filter(({ type }) => type === 'cgroup')
     .map(({ mountPoint, root, options }) => {
       const controllers = options.filter((option) => v1Controllers.has(option));
-      return { controllers, mountPoint, own: groupDirectory(mountPoint, root, paths.get(controllers[0] ?? '')) };
-    })
-    .filter(({ controllers }) => controllers.length > 0);
+      const member = controllers[0] ?? options.find((option) => option.startsWith('name=')) ?? '';
+      return { controllers, mountPoint, own: groupDirectory(mountPoint, root, paths.get(member)) };
+    });
   const unified = mounts.find(({ type }) => type === 'cgroup2');
   return {
     v1,

@@ -23,15 +23,18 @@ interface Group {
 /** Cgroups of version 1: one directory per hierarchy, which the step joins before it sees them as roots. */
 export class CgroupV1 implements CgroupDriver {
   readonly version = 'v1';
-  readonly #hierarchies: readonly CgroupHierarchy[];
+  readonly #usable: readonly CgroupHierarchy[];
+  readonly #all: readonly CgroupHierarchy[];
 
-  /** `hierarchies` are those in which groups may be made. */
-  constructor(hierarchies: readonly CgroupHierarchy[]) {
-    this.#hierarchies = hierarchies;
+  /** Groups may be made in `usable`; `all` has the hierarchies besides that an OCI runtime uses. */
+  constructor(usable: readonly CgroupHierarchy[], all: readonly CgroupHierarchy[]) {
+    this.#usable = usable;
+    this.#all = all;
   }
 
   plan(spec: RuntimeSpec): CgroupPlan {
-    const groups = this.#groups(spec);
+    const name = groupName();
+    const groups = this.#groups(spec, name);
     const find = (controller: string): string | undefined =>
       groups.find(({ controllers }) => controllers.includes(controller))?.path;
     const devices = spec.confinement === 'default' ? find('devices') : undefined;
@@ -50,16 +53,20 @@ export class CgroupV1 implements CgroupDriver {
         }),
         ...groups.map(({ path }): HelperCommand => ['rmdir', path]),
       ],
+      runtimePath: spec.cgroupParent === undefined ? name : `${spec.cgroupParent}/${name}`,
+      directories: this.#all.map(({ mountPoint, own }) => {
+        const parents = spec.cgroupParent === undefined ? [] : parentGroups(mountPoint, own, spec.cgroupParent);
+        return `${parents.at(-1) ?? own}/${name}`;
+      }),
       view: { type: 'v1', controllers: groups },
       devices: devices === undefined ? 'unfiltered' : 'filtered',
       readings: readingsOf,
     };
   }
 
-  #groups({ resources, cgroupParent }: RuntimeSpec): readonly Group[] {
-    const name = groupName();
+  #groups({ resources, cgroupParent }: RuntimeSpec, name: string): readonly Group[] {
     const wanted = new Set([...usual, ...limitWrites(resources).map(([controller]) => controller)]);
-    return this.#hierarchies
+    return this.#usable
       .filter(({ controllers }) => controllers.some((controller) => wanted.has(controller)))
       .map(({ controllers, mountPoint, own }) => {
         const parents = cgroupParent === undefined ? [] : parentGroups(mountPoint, own, cgroupParent);

@@ -34,6 +34,8 @@ export class CgroupV2 implements CgroupDriver {
         ...readings.map((file): HelperCommand => ['read', file, `${group}/${file}`]),
         ['rmdir', group],
       ],
+      runtimePath: group.slice(mountPoint.length),
+      directories: [group],
       view: { type: 'v2' },
       devices: 'unfiltered',
       readings: readingsOf,

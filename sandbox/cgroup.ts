@@ -11,6 +11,10 @@ export interface CgroupPlan {
   readonly into?: string;
   /** Run on the host after everything has ended: accounting, then removal. */
   readonly after: readonly HelperCommand[];
+  /** The group as an OCI runtime is told of it (`linux.cgroupsPath`), which makes it itself. */
+  readonly runtimePath?: string;
+  /** Its directories in all hierarchies, for whoever must remove what a runtime has made. */
+  readonly directories: readonly string[];
   /** What the step sees at /sys/fs/cgroup. */
   readonly view:
     | { readonly type: 'none' }
@@ -45,6 +49,7 @@ export const withoutCgroups: CgroupDriver = {
     before: [],
     join: [],
     after: [],
+    directories: [],
     view: { type: 'none' },
     devices: 'unfiltered',
     readings: () => ({ oomKills: 0 }),

@@ -1,12 +1,10 @@
-import { readFileSync } from 'node:fs';
-import { constants } from 'node:os';
-import type { Executor, ExitStatus, OutputListener, ResourceUsage, RuntimeSpec } from '../src/core/executor.ts';
-import { isErrno } from '../src/core/error.ts';
-import type { CgroupDriver, CgroupReadings } from './cgroup.ts';
+import type { Executor, ExitStatus, OutputListener, RuntimeSpec } from '../src/core/executor.ts';
+import type { CgroupDriver } from './cgroup.ts';
+import { exitStatusOf } from './exit-status.ts';
 import { helperError } from './helper-error.ts';
 import { networkDriver } from './network.ts';
-import { hostsFile, resolvConf } from './rootfs.ts';
-import { HelperRunner, type HelperOutcome } from './helper-runner.ts';
+import { HelperRunner } from './helper-runner.ts';
+import { nameFiles } from './name-files.ts';
 import { seccompFilter } from './seccomp.ts';
 import { openSocketProxies } from './socket-proxy.ts';
 import { toStepProgram, type StepPlan } from './step-program.ts';
@@ -51,7 +49,7 @@ export class NativeExecutor implements Executor, AsyncDisposable {
     const outcome = await this.#runner.run(program, o);
     for (const note of outcome.notes) this.#tell(note);
     if (outcome.failure !== undefined) throw helperError(outcome.failure, spec.process.args);
-    return exitStatus(outcome, plan.cgroup.readings(outcome.readings), spec);
+    return exitStatusOf(outcome.ended, plan.cgroup.readings(outcome.readings), spec);
   }
 
   /** Each thing once: steps are many, the machine is one. */
@@ -72,48 +70,13 @@ export class NativeExecutor implements Executor, AsyncDisposable {
 
   #plan(spec: RuntimeSpec): StepPlan {
     const network = networkDriver(spec.network).plan();
-    const { loopback } = network;
-    const host = readText('/etc/resolv.conf') ?? '';
-    const upstream = loopback === 'reachable' ? undefined : readText('/run/systemd/resolve/resolv.conf');
     return {
       scratch: this.#o.scratch,
       cgroup: this.#o.cgroups.plan(spec),
       network,
-      files: { hosts: hostsFile(spec.hostname, spec.extraHosts), resolvConf: resolvConf({ host, upstream, loopback }) },
+      files: nameFiles(spec, network.loopback),
       seccomp: this.#filter(spec),
       userNamespace: this.#o.userNamespace,
     };
-  }
-}
-
-function exitStatus({ ended }: HelperOutcome, readings: CgroupReadings, spec: RuntimeSpec): ExitStatus {
-  const { cpuMs, peakMemoryBytes, ioReadBytes, ioWriteBytes } = readings;
-  const usage: ResourceUsage = {
-    ...(ended === undefined && cpuMs === undefined ? {} : { cpuMs: cpuMs ?? (ended?.cpuUs ?? 0) / 1000 }),
-    ...(peakMemoryBytes === undefined ? {} : { peakMemoryBytes }),
-    ...(ioReadBytes === undefined ? {} : { ioReadBytes }),
-    ...(ioWriteBytes === undefined ? {} : { ioWriteBytes }),
-  };
-  const signal = ended === undefined ? 9 : ended.status & 0x7f;
-  const code = ended === undefined ? 0 : (ended.status >> 8) & 0xff;
-  if ((signal !== 0 || code !== 0) && readings.oomKills > 0) {
-    // Without a limit of its own the step fell under one of the groups above, which its peak has reached.
-    const limitBytes = spec.resources.memoryBytes ?? peakMemoryBytes ?? 0;
-    return { kind: 'out-of-memory', limitBytes, peakBytes: peakMemoryBytes ?? limitBytes, usage };
-  }
-  return signal === 0 ? { kind: 'exited', code, usage } : { kind: 'signaled', signal: signalName(signal), usage };
-}
-
-function signalName(number: number): string {
-  const known = Object.entries(constants.signals).find(([, value]) => value === number);
-  return known?.[0] ?? `SIG${number}`;
-}
-
-function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return undefined;
-    throw error;
   }
 }

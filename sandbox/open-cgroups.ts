@@ -10,10 +10,11 @@ import { CgroupV2, v2Controllers } from './cgroup-v2.ts';
 /** The driver for this machine's cgroups, as far as we may make groups in them; removes what killed builds have left there. */
 export function openCgroups(notes: (text: string) => void): CgroupDriver {
   const { v1, unified } = parseHierarchies(readFileSync('/proc/self/mountinfo', 'utf8'), readFileSync('/proc/self/cgroup', 'utf8'));
-  const usable = v1.filter(({ own }) => isWritable(own));
-  if (usable.length > 0) {
-    for (const { own } of usable) sweepGroups(own, Date.now());
-    return new CgroupV1(usable);
+  const writable = v1.filter(({ own }) => isWritable(own));
+  if (writable.some(({ controllers }) => controllers.length > 0)) {
+    const all = unified === undefined ? writable : [...writable, unified];
+    for (const { own } of all) sweepGroups(own, Date.now());
+    return new CgroupV1(writable, all);
   }
   const parent = unified && usableParent(unified);
   if (unified === undefined || parent === undefined) {

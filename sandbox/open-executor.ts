@@ -1,9 +1,11 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { accessSync, constants, mkdirSync } from 'node:fs';
+import { delimiter, join, resolve } from 'node:path';
+import { BuildError, isErrno } from '../src/core/error.ts';
 import type { Executor } from '../src/core/executor.ts';
-import { openCgroups } from './open-cgroups.ts';
 import { NativeExecutor } from './executor-native.ts';
+import { OciExecutor } from './executor-oci.ts';
 import { helperPath } from './helper-path.ts';
+import { openCgroups } from './open-cgroups.ts';
 import { insideUserNamespace } from './user-namespace.ts';
 
 /** How steps are to be run. */
@@ -19,18 +21,43 @@ export interface ExecutorRequest {
 
 /**
  * The executor that fits the request and this machine. Dispose it when no step runs any more.
- * @throws KERNEL_FEATURE_MISSING
+ * @throws KERNEL_FEATURE_MISSING where the helper or the runtime is not there.
  */
 export async function openExecutor(request: ExecutorRequest): Promise<Executor & AsyncDisposable> {
+  const notes = request.notes ?? (() => undefined);
   const scratch = join(request.stateDir, 'mount-point');
   mkdirSync(scratch, { recursive: true, mode: 0o700 });
-  const notes = request.notes ?? (() => undefined);
-  return new NativeExecutor({
+  const common = {
     helper: helperPath(),
     scratch,
     cgroups: openCgroups(notes),
-    userNamespace: insideUserNamespace() ? 'nested' : 'initial',
     syncSteps: request.syncSteps ?? 'suppress',
     notes,
+  };
+  if (request.runtime === undefined || request.runtime === 'native') {
+    return new NativeExecutor({ ...common, userNamespace: insideUserNamespace() ? 'nested' : 'initial' });
+  }
+  return new OciExecutor({ ...common, runtime: findRuntime(request.runtime), directory: join(request.stateDir, 'runtime') });
+}
+
+function findRuntime(name: string): string {
+  if (name.includes('/')) return resolve(name);
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin'];
+  const found = folders.map((folder) => join(folder, name)).find((path) => isExecutable(path));
+  if (found !== undefined) return found;
+  throw new BuildError('KERNEL_FEATURE_MISSING', {
+    feature: `the OCI runtime ${name}`,
+    reason: 'it is not in PATH',
+    remedy: 'install it, give its path, or leave out --runtime',
   });
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'EACCES', 'ENOTDIR')) return false;
+    throw error;
+  }
 }

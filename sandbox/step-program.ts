@@ -69,7 +69,8 @@ function deviceFlag(spec: RuntimeSpec, plan: StepPlan): 'nodev' | '' {
   return plan.cgroup.devices === 'filtered' || spec.confinement === 'unconfined' ? '' : 'nodev';
 }
 
-function rootMount(slot: string, root: RootMount, attributes: string): HelperCommand {
+/** Makes a root ready in a slot. */
+export function rootMount(slot: string, root: RootMount, attributes: string): HelperCommand {
   if (root.type === 'bind') {
     return ['bind', slot, root.access === 'read-only' ? `ro,${attributes}` : attributes, root.source, ''];
   }

@@ -1,10 +1,36 @@
-export { build } from './build.ts';
-export { check } from './check.ts';
-export { openStore } from './open-store.ts';
-export { outline, targets } from './outline.ts';
+import type { BuildRequest, BuildResult, StoreOptions } from './build-request.ts';
+import type { CheckResult, OutlineResult, StoreHandle, TargetsResult } from './store-handle.ts';
+
 export { BuildError, isBuildError } from './core/error.ts';
 export type { ErrorCode, ErrorDetails } from './core/error.ts';
 export type { Diagnostic, Position, SourceEdit, SourceRange } from './core/diagnostic.ts';
 export type { ProgressEvent, ProgressListener, StepInfo } from './core/progress.ts';
 export type * from './build-request.ts';
 export type * from './store-handle.ts';
+
+// Each function loads what it needs when it is called: a program that lists images does not wait for the solver.
+
+/** Builds what `request` asks for, and leaves nothing else behind. @throws BuildError; `request.signal.reason` when aborted */
+export async function build(request: BuildRequest, store: StoreOptions): Promise<BuildResult> {
+  return (await import('./build.ts')).build(request, store);
+}
+
+/** Everything that is wrong or doubtful in a Dockerfile; nothing is built. @throws BuildError for inputs that cannot be read */
+export async function check(request: BuildRequest, store: StoreOptions): Promise<CheckResult> {
+  return (await import('./check.ts')).check(request, store);
+}
+
+/** The build args, secrets and agents that the target can be given. @throws BuildError */
+export async function outline(request: BuildRequest, store: StoreOptions): Promise<OutlineResult> {
+  return (await import('./outline.ts')).outline(request, store);
+}
+
+/** The stages that can be built. @throws BuildError */
+export async function targets(request: BuildRequest, store: StoreOptions): Promise<TargetsResult> {
+  return (await import('./outline.ts')).targets(request, store);
+}
+
+/** The store's images and caches, to be disposed by the caller. @throws STORE_UNUSABLE */
+export async function openStore(store: StoreOptions): Promise<StoreHandle> {
+  return (await import('./open-store.ts')).openStore(store);
+}

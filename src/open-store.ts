@@ -51,7 +51,7 @@ export async function openStore(options: StoreOptions): Promise<StoreHandle> {
         signal: o.signal,
       });
       const request = { image, names: [named.reference], by: 'tag', progress, signal: o.signal } as const;
-      const [pushed] = await pushImage({ content, registry: workers.registry(), slots: slots.net }, request);
+      const [pushed] = await pushImage({ content, registry: workers.registry, slots: slots.net }, request);
       return pushed ?? { reference: named.reference, digest: image.digest };
     });
   }

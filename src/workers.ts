@@ -4,9 +4,8 @@ import type { ContentStore } from './core/content.ts';
 import type { Registry } from './core/registry.ts';
 import type { Sandbox } from './core/sandbox.ts';
 import type { ImageSource } from './core/source.ts';
-import { openRegistry } from './registry/http-registry.ts';
+import { lazyRegistry } from './lazy-registry.ts';
 import { openSandbox } from '../sandbox/open.ts';
-import { readClientConfig } from './source/client-config.ts';
 import { openImageSource } from './source/image.ts';
 import { openCacheIndex, type StoreCacheIndex } from './store/cache-index.ts';
 import { openImageNames, type LayoutNames } from './store/image-names.ts';
@@ -21,8 +20,7 @@ export interface Workers extends AsyncDisposable {
   readonly names: LayoutNames;
   readonly sandbox: Sandbox;
   readonly images: ImageSource;
-  /** Opened by its first use: most builds need no registry. */
-  readonly registry: () => Registry;
+  readonly registry: Registry;
   readonly slots: Slots;
 }
 
@@ -32,19 +30,16 @@ export async function openWorkers(
   o: { readonly notes?: (text: string) => void } = {},
 ): Promise<Workers> {
   await using opened = new AsyncDisposableStack();
-  // Outlives this function, as does whatever its users open on it.
-  const owned = new AsyncDisposableStack();
   const slots = openSlots();
   const state = opened.use(await openStateDir(options.store));
   const content = openLayoutStore(state);
   const index = opened.use(openCacheIndex(state));
   const names = openImageNames(state, content);
   const sandbox = opened.use(await openSandbox({ stateDir: state.sandboxDir, ...sandboxOptions(options), ...o }));
-  const reaching = await registryOptions(options);
-  const registry = once(() => owned.use(openRegistry(reaching)));
+  const registry = opened.use(lazyRegistry(() => connect(options)));
   const { layers, snapshotter: snapshots } = sandbox;
-  const images = openImageSource({ content, index, names, registry, layers, snapshots, slots });
-  owned.use(opened.move());
+  const images = openImageSource({ content, index, names, registry: () => registry, layers, snapshots, slots });
+  const owned = opened.move();
   return {
     state,
     content,
@@ -63,20 +58,19 @@ function sandboxOptions({ snapshotter, runtime }: StoreOptions): Pick<StoreOptio
 }
 
 /** What the caller says comes before the user's own configuration. */
-async function registryOptions(options: StoreOptions): Promise<Parameters<typeof openRegistry>[0]> {
+async function connect(options: StoreOptions): Promise<Registry> {
+  const [{ openRegistry }, { readClientConfig }] = await Promise.all([
+    import('./registry/http-registry.ts'),
+    import('./source/client-config.ts'),
+  ]);
   const config = await readClientConfig(process.env);
   const mirrors = new Map(config.registryMirrors);
-  for (const [registry, named] of options.registryMirrors ?? [])
-    mirrors.set(registry, [...named, ...(mirrors.get(registry) ?? [])]);
-  return {
+  for (const [name, hosts] of options.registryMirrors ?? [])
+    mirrors.set(name, [...hosts, ...(mirrors.get(name) ?? [])]);
+  return openRegistry({
     mirrors,
     insecure: [...(options.insecureRegistries ?? []), ...config.insecureRegistries],
     dockerConfigPath: config.dockerConfigPath,
     userAgent: 'tsbuild',
-  };
-}
-
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
+  });
 }

@@ -206,6 +206,7 @@ static const struct known_command process_commands[] = {
 
 _Noreturn void run_step(void) {
   const struct known_command *const tables[] = {mount_commands, tree_commands, process_commands, NULL};
+  syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL); /* the host's keys are not the step's */
   setsid(); /* the terminal of whoever runs the build is out of reach */
   struct program p = read_program(CONTROL_FD);
   for (uint32_t i = 0; i < p.count; i++) run_command(&p.commands[i], tables);

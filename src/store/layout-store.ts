@@ -16,7 +16,7 @@ type WriteOptions = NonNullable<Parameters<ContentStore['write']>[1]>;
 type ReadOptions = NonNullable<Parameters<ContentStore['read']>[1]>;
 
 const GATE = { name: 'gate', mode: 'shared' } as const;
-const READ_BYTES = 1024 * 1024;
+const READ_BYTES = 256 * 1024;
 
 /** The blobs of the store's image layout (image-spec image-layout.md): a blob's file is complete, synced and immutable once it has its name. */
 export function openLayoutStore(state: BlobPlaces): ContentStore {

@@ -10,8 +10,8 @@ const image = Buffer.alloc(1 << 20, 'x');
 async function pour(stdout: NodeJS.WritableStream | undefined, signal: AbortSignal | undefined): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   signal?.addEventListener('abort', () => resolve());
-  const more = (): void => {
-    stdout?.write(image, more);
+  const more = (error?: Error | null): void => {
+    if (error === undefined || error === null) stdout?.write(image, more);
   };
   more();
   await promise;

@@ -34,7 +34,7 @@ export async function openTerminal({ columns, rows }: { columns: number; rows: n
       if (answer !== undefined) return answer;
     }
     throw new Error(
-      `the terminal never showed what was waited for; it shows:\n${await tmux('capture-pane', '-p', '-S', '-')}`,
+      `the terminal never showed what was waited for (pane ${await tmux('display-message', '-p', '#{pane_dead} #{pane_dead_status} #{pane_pid} #{pane_current_command}')}); it shows:\n${await tmux('capture-pane', '-p', '-S', '-')}`,
     );
   };
   return {

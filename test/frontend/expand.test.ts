@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { expand, newFuel } from '../../frontend/expand.ts';
 
-const VALUES: Readonly<Record<string, string>> = { set: 'value', empty: '', path: '/a/b/c', file: 'app.tar.gz', 'größe': 'xl', two: 'x y' };
+const VALUES: Readonly<Record<string, string>> = {
+  set: 'value',
+  empty: '',
+  path: '/a/b/c',
+  file: 'app.tar.gz',
+  größe: 'xl',
+  two: 'x y',
+};
 const lookup = (name: string): string | undefined => VALUES[name];
 const text = (source: string, escape: '\\' | '`' = '\\'): string => expand(source, lookup, { escape }).text;
 
@@ -155,7 +162,9 @@ describe('expand: quotes and escapes', () => {
 
   it('expand: unset variables can stay as they are', () => {
     const keep = (source: string): string => expand(source, lookup, { escape: '\\', unset: 'keep' }).text;
-    expect(keep('$unset ${unset} ${unset:-x} ${unset//a/b} $set')).toBe('$unset ${unset} ${unset:-x} ${unset//a/b} value');
+    expect(keep('$unset ${unset} ${unset:-x} ${unset//a/b} $set')).toBe(
+      '$unset ${unset} ${unset:-x} ${unset//a/b} value',
+    );
   });
 });
 

@@ -4,7 +4,11 @@ import { complete, errorsOf, errorOf, execs, fileOps, historyOf, parseText, step
 
 const argsOf = (text: string): readonly string[] | undefined => execs(complete(text))[0]?.args;
 const written = (text: string, o = {}): unknown =>
-  fileOps(complete(text, o)).flatMap(({ actions }) => actions.map((action) => (action.type === 'write' ? [action.name, Buffer.from(action.data).toString(), action.mode] : action.type)));
+  fileOps(complete(text, o)).flatMap(({ actions }) =>
+    actions.map((action) =>
+      action.type === 'write' ? [action.name, Buffer.from(action.data).toString(), action.mode] : action.type,
+    ),
+  );
 
 describe('heredoc: operators', () => {
   it.each([
@@ -37,12 +41,23 @@ describe('heredoc: RUN', () => {
     const result = complete('FROM x\nRUN <<script\n#!/usr/bin/env python3\nprint(1)\nscript');
     const [exec] = execs(result);
     expect(exec?.args).toEqual(['/bin/sh', '-c', '/dev/pipes/script']);
-    expect(exec?.mounts).toEqual([{ type: 'file', target: '/dev/pipes/script', data: Buffer.from('#!/usr/bin/env python3\nprint(1)\n'), mode: 0o755 }]);
+    expect(exec?.mounts).toEqual([
+      {
+        type: 'file',
+        target: '/dev/pipes/script',
+        data: Buffer.from('#!/usr/bin/env python3\nprint(1)\n'),
+        mode: 0o755,
+      },
+    ]);
     expect(stepNames(result)[1]).toBe('[2/2] RUN <<script (#!/usr/bin/env python3...)');
   });
 
   it('heredoc: with other text the shell gets it all', () => {
-    expect(argsOf('FROM x\nRUN cat <<A 3<<-B\na\nA\n\tb\n\tB')).toEqual(['/bin/sh', '-c', 'cat <<A 3<<-B\na\nA\n\tb\nB']);
+    expect(argsOf('FROM x\nRUN cat <<A 3<<-B\na\nA\n\tb\n\tB')).toEqual([
+      '/bin/sh',
+      '-c',
+      'cat <<A 3<<-B\na\nA\n\tb\nB',
+    ]);
   });
 
   it('heredoc: <<- takes leading tabs away', () => {
@@ -78,7 +93,9 @@ describe('heredoc: COPY and ADD', () => {
 
   it('heredoc: bytes that are no text stay as they are', () => {
     const body = Buffer.from([0xff, 0x00, 0xfe, 0x0a]);
-    const { dockerfile } = parseText(Buffer.concat([Buffer.from('FROM scratch\nCOPY <<"a" /x\n'), body, Buffer.from('a\n')]));
+    const { dockerfile } = parseText(
+      Buffer.concat([Buffer.from('FROM scratch\nCOPY <<"a" /x\n'), body, Buffer.from('a\n')]),
+    );
     expect(Buffer.from(dockerfile.stages[0]?.instructions[0]?.heredocs[0]?.body ?? [])).toEqual(body);
   });
 
@@ -94,7 +111,11 @@ describe('heredoc: COPY and ADD', () => {
     expect(errorOf('FROM scratch\nCOPY a <<b\nb')).toBe('COPY cannot accept a heredoc as a destination');
     expect(errorOf('FROM scratch\nCOPY <<a/b c\na/b')).toBe('heredoc name "a/b" is no file name');
     expect(errorsOf('FROM scratch\nCOPY <<a b\nc\n a')).toMatchObject([
-      { code: 'UnterminatedHeredoc', message: 'unterminated heredoc: no line is just a', range: { start: { line: 2, column: 6 } } },
+      {
+        code: 'UnterminatedHeredoc',
+        message: 'unterminated heredoc: no line is just a',
+        range: { start: { line: 2, column: 6 } },
+      },
     ]);
   });
 

@@ -10,7 +10,10 @@ function nodes(text: string | Uint8Array): unknown[] {
 
 const shellOf = (text: string): unknown => {
   const [node] = nodes(text);
-  return (node as { command: { text?: string; args?: string[] } }).command.text ?? (node as { command: { args: string[] } }).command.args;
+  return (
+    (node as { command: { text?: string; args?: string[] } }).command.text ??
+    (node as { command: { args: string[] } }).command.args
+  );
 };
 
 describe('lines: continuation', () => {
@@ -77,19 +80,26 @@ describe('directives', () => {
     expect(errorOf('# escape=x\nFROM x')).toMatch("invalid escape token 'x'");
   });
 
-  it.each(['docker/dockerfile', 'docker/dockerfile:1.7-labs', 'docker.io/docker/dockerfile-upstream:master', 'mirror.example:5000/hub/docker/dockerfile:1', 'dockerfile.v0'])(
-    'directives: the frontend %s is the one built in',
-    (reference) => {
-      expect(errorOf(`# syntax=${reference}\nFROM scratch\nCOPY . .`)).toBeUndefined();
-    },
-  );
+  it.each([
+    'docker/dockerfile',
+    'docker/dockerfile:1.7-labs',
+    'docker.io/docker/dockerfile-upstream:master',
+    'mirror.example:5000/hub/docker/dockerfile:1',
+    'dockerfile.v0',
+  ])('directives: the frontend %s is the one built in', (reference) => {
+    expect(errorOf(`# syntax=${reference}\nFROM scratch\nCOPY . .`)).toBeUndefined();
+  });
 
-  it.each(['# syntax=example/frontend', '#!/usr/bin/env docker\n# syntax=example/frontend', '// syntax=example/frontend', '{"syntax": "example/frontend"}'])(
-    'directives: any other frontend is refused, and nothing else is said: %j',
-    (head) => {
-      expect(errorsOf(`${head}\nFROM x\nNONSENSE`).map(({ message }) => message)).toEqual(['the frontend example/frontend is not supported']);
-    },
-  );
+  it.each([
+    '# syntax=example/frontend',
+    '#!/usr/bin/env docker\n# syntax=example/frontend',
+    '// syntax=example/frontend',
+    '{"syntax": "example/frontend"}',
+  ])('directives: any other frontend is refused, and nothing else is said: %j', (head) => {
+    expect(errorsOf(`${head}\nFROM x\nNONSENSE`).map(({ message }) => message)).toEqual([
+      'the frontend example/frontend is not supported',
+    ]);
+  });
 });
 
 describe('instructions: what is refused', () => {
@@ -109,10 +119,16 @@ describe('instructions: what is refused', () => {
     ['FROM x\nENV =b', 'ENV names can not be blank'],
     ['FROM x\nLABEL', 'LABEL requires at least one argument'],
     ['FROM x\nARG', 'ARG requires at least one argument'],
-    ['FROM x\nCOPY a', 'COPY requires at least two arguments, but only one was provided. Destination could not be determined'],
+    [
+      'FROM x\nCOPY a',
+      'COPY requires at least two arguments, but only one was provided. Destination could not be determined',
+    ],
     ['FROM x\nADD', 'ADD requires at least two arguments. Destination could not be determined'],
     ['FROM x\nCOPY --from=$a b c', `'from' doesn't support variable expansion, define alias stage instead`],
-    ['FROM x\nRUN --mount=from=$a,target=/x b', `'from' doesn't support variable expansion, define alias stage instead`],
+    [
+      'FROM x\nRUN --mount=from=$a,target=/x b',
+      `'from' doesn't support variable expansion, define alias stage instead`,
+    ],
     ['FROM x\nRUN []', 'RUN requires at least one argument'],
     ['FROM x\nRUN ["a", 1]', 'when using JSON array syntax, arrays must be comprised of strings only'],
     ['FROM x\nCMD [["a"]]', 'when using JSON array syntax, arrays must be comprised of strings only'],
@@ -141,7 +157,9 @@ describe('instructions: what is refused', () => {
 
   it('instructions: all flaws are found at once, in order, with their places', () => {
     const found = errorsOf('FROM x\nFRM y\nRUN --netwrok=none a\nUSER\nCMD b');
-    expect(found.map(({ code, range, help }) => [code, range?.start.line, range?.start.column, range?.end.column, help])).toEqual([
+    expect(
+      found.map(({ code, range, help }) => [code, range?.start.line, range?.start.column, range?.end.column, help]),
+    ).toEqual([
       ['UnknownInstruction', 2, 1, 4, 'did you mean FROM?'],
       ['UnknownFlag', 3, 5, 19, 'did you mean --network?'],
       ['MissingArgument', 4, 1, 5, undefined],
@@ -217,17 +235,32 @@ describe('arguments', () => {
 
   it('arguments: ARG takes several, with and without default', () => {
     expect(nodes('FROM x\nARG a b=c d="e f" g=')).toEqual([
-      { args: [{ name: 'a' }, { name: 'b', defaultValue: 'c' }, { name: 'd', defaultValue: '"e f"' }, { name: 'g', defaultValue: '' }] },
+      {
+        args: [
+          { name: 'a' },
+          { name: 'b', defaultValue: 'c' },
+          { name: 'd', defaultValue: '"e f"' },
+          { name: 'g', defaultValue: '' },
+        ],
+      },
     ]);
   });
 });
 
 describe('comments', () => {
   it('comments: those directly above describe stages and arguments', () => {
-    const { dockerfile } = parseText('# V the version\nARG V\n# lost\n\n# first\n# build makes it\nFROM x AS build\n# gone\n#\nFROM y AS z');
+    const { dockerfile } = parseText(
+      '# V the version\nARG V\n# lost\n\n# first\n# build makes it\nFROM x AS build\n# gone\n#\nFROM y AS z',
+    );
     expect(dockerfile.globalArgs[0]?.node.args).toEqual([{ name: 'V', description: 'the version' }]);
     expect(dockerfile.stages.map(({ description }) => description)).toEqual(['makes it', undefined]);
-    expect(dockerfile.comments.map(({ text }) => text)).toEqual(['V the version', 'lost', 'first', 'build makes it', 'gone']);
+    expect(dockerfile.comments.map(({ text }) => text)).toEqual([
+      'V the version',
+      'lost',
+      'first',
+      'build makes it',
+      'gone',
+    ]);
     expect(dockerfile.stages[1]?.from.comments).toEqual([]);
   });
 });

@@ -1,13 +1,22 @@
 import { describe, expect, it } from 'vitest';
 import { AMD64, ARM64, complete, envOf, errorOf, execs, historyOf } from './support/lowering.ts';
 
-const args = (...pairs: readonly (readonly [string, string])[]): { buildArgs: ReadonlyMap<string, string> } => ({ buildArgs: new Map(pairs) });
+const args = (...pairs: readonly (readonly [string, string])[]): { buildArgs: ReadonlyMap<string, string> } => ({
+  buildArgs: new Map(pairs),
+});
 const bases = (text: string, o = {}): readonly string[] =>
-  Array.from(complete(text, o).graph.values(), ({ op }) => (op.kind === 'source' && op.source.type === 'image' ? op.source.reference : '')).filter((reference) => reference !== '');
+  Array.from(complete(text, o).graph.values(), ({ op }) =>
+    op.kind === 'source' && op.source.type === 'image' ? op.source.reference : '',
+  ).filter((reference) => reference !== '');
 
 describe('scopes: ENV and ARG', () => {
   it('scopes: pairs of one ENV do not see each other, arguments of one ARG do', () => {
-    expect(envOf(complete('FROM x\nENV abc=hello\nENV abc=bye def=$abc\nARG A=1 B=$A\nRUN a'))).toMatchObject({ abc: 'bye', def: 'hello', A: '1', B: '1' });
+    expect(envOf(complete('FROM x\nENV abc=hello\nENV abc=bye def=$abc\nARG A=1 B=$A\nRUN a'))).toMatchObject({
+      abc: 'bye',
+      def: 'hello',
+      A: '1',
+      B: '1',
+    });
   });
 
   it('scopes: the last declaration wins, the image keeps the ENV', () => {
@@ -57,7 +66,8 @@ describe('scopes: ENV and ARG', () => {
   });
 
   it('scopes: ENV keeps its place when it is set again; PATH is always there', () => {
-    const env = complete('FROM x\nENV A=1 B=2\nENV A=3', {}, { x: { config: { Env: ['Z=0'] } } }).draft.config.config.Env;
+    const env = complete('FROM x\nENV A=1 B=2\nENV A=3', {}, { x: { config: { Env: ['Z=0'] } } }).draft.config.config
+      .Env;
     expect(env).toEqual(['Z=0', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'A=3', 'B=2']);
   });
 });
@@ -73,7 +83,10 @@ describe('scopes: FROM', () => {
   });
 
   it('scopes: automatic platform arguments', () => {
-    const names = 'BUILDPLATFORM BUILDOS BUILDOSVERSION BUILDARCH BUILDVARIANT TARGETPLATFORM TARGETOS TARGETOSVERSION TARGETARCH TARGETVARIANT TARGETSTAGE'.split(' ');
+    const names =
+      'BUILDPLATFORM BUILDOS BUILDOSVERSION BUILDARCH BUILDVARIANT TARGETPLATFORM TARGETOS TARGETOSVERSION TARGETARCH TARGETVARIANT TARGETSTAGE'.split(
+        ' ',
+      );
     const text = `FROM x AS out\nARG ${names.join(' ')}\nRUN a`;
     const arm = { os: 'linux', architecture: 'arm', variant: 'v7' };
     expect(envOf(complete(text, { platform: arm, buildPlatform: AMD64 }))).toMatchObject({
@@ -94,7 +107,10 @@ describe('scopes: FROM', () => {
   });
 
   it('scopes: --platform picks the image, the target platform stays', () => {
-    const result = complete('FROM --platform=$BUILDPLATFORM x AS b\nRUN a\nFROM scratch\nCOPY --from=b / /', { platform: ARM64, platformAsked: 'yes' });
+    const result = complete('FROM --platform=$BUILDPLATFORM x AS b\nRUN a\nFROM scratch\nCOPY --from=b / /', {
+      platform: ARM64,
+      platformAsked: 'yes',
+    });
     expect(execs(result)[0]?.platform).toEqual(AMD64);
     expect(result.draft.config).toMatchObject(ARM64);
   });
@@ -113,17 +129,28 @@ describe('scopes: special arguments', () => {
   it('scopes: proxies reach RUN without ARG, but neither key nor history', () => {
     const given = args(['HTTP_PROXY', 'http://p'], ['no_proxy', 'localhost']);
     const result = complete('FROM x\nRUN a', given);
-    expect(execs(result)[0]?.proxyEnv).toEqual(['HTTP_PROXY=http://p', 'http_proxy=http://p', 'NO_PROXY=localhost', 'no_proxy=localhost']);
+    expect(execs(result)[0]?.proxyEnv).toEqual([
+      'HTTP_PROXY=http://p',
+      'http_proxy=http://p',
+      'NO_PROXY=localhost',
+      'no_proxy=localhost',
+    ]);
     expect(envOf(result)).not.toHaveProperty('HTTP_PROXY');
     expect(historyOf(result)).toEqual(['RUN /bin/sh -c a # buildkit']);
-    expect(historyOf(complete('FROM x\nARG HTTP_PROXY\nRUN a', given))).toEqual(['ARG HTTP_PROXY=http://p', 'RUN |1 HTTP_PROXY=http://p /bin/sh -c a # buildkit']);
+    expect(historyOf(complete('FROM x\nARG HTTP_PROXY\nRUN a', given))).toEqual([
+      'ARG HTTP_PROXY=http://p',
+      'RUN |1 HTTP_PROXY=http://p /bin/sh -c a # buildkit',
+    ]);
     expect(result.diagnostics).toEqual([]);
   });
 
   it('scopes: SOURCE_DATE_EPOCH reaches file ops, from a build argument or a global ARG', () => {
     const epochs = (text: string, o = {}): unknown => {
       const result = complete(text, o);
-      return [result.epochSeconds, ...Array.from(result.graph.values(), ({ op }) => (op.kind === 'file' ? op.epochSeconds : undefined))];
+      return [
+        result.epochSeconds,
+        ...Array.from(result.graph.values(), ({ op }) => (op.kind === 'file' ? op.epochSeconds : undefined)),
+      ];
     };
     expect(epochs('FROM scratch\nWORKDIR /x', args(['SOURCE_DATE_EPOCH', '7']))).toEqual([7, 7]);
     expect(epochs('ARG SOURCE_DATE_EPOCH=8\nFROM scratch\nWORKDIR /x')).toEqual([8, 8]);
@@ -139,7 +166,9 @@ describe('scopes: special arguments', () => {
 
   it('scopes: a build argument that nothing declares is reported, with the near name', () => {
     const found = complete('FROM x\nARG VERSION', args(['VERSIN', '1'], ['BUILDKIT_INLINE_CACHE', '1'])).diagnostics;
-    expect(found).toMatchObject([{ code: 'UnusedBuildArg', message: 'build argument "VERSIN" is not declared by any ARG (did you mean VERSION?)' }]);
+    expect(found).toMatchObject([
+      { code: 'UnusedBuildArg', message: 'build argument "VERSIN" is not declared by any ARG (did you mean VERSION?)' },
+    ]);
     expect(complete('FROM x', { ...args(['Q', '1']), compat: 'buildkit' }).diagnostics).toEqual([]);
   });
 });

@@ -1,6 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import { lower } from '../../frontend/lower.ts';
-import { AMD64, ARM64, complete, errorOf, errorsOf, execs, fileOps, historyOf, lowerText, parseText, requestOf, stepNames, type Complete } from './support/lowering.ts';
+import {
+  AMD64,
+  ARM64,
+  complete,
+  errorOf,
+  errorsOf,
+  execs,
+  fileOps,
+  historyOf,
+  lowerText,
+  parseText,
+  requestOf,
+  stepNames,
+  type Complete,
+} from './support/lowering.ts';
 
 const commands = (result: Complete): readonly string[] => execs(result).map(({ args }) => args.at(-1) ?? '');
 
@@ -10,7 +24,10 @@ describe('stages: which are needed', () => {
   it('stages: only those that the target needs are resolved and lowered', () => {
     const { dockerfile } = parseText(text);
     const result = lower(dockerfile, requestOf());
-    expect(result.kind === 'needs-images' && result.requests.map(({ reference }) => reference)).toEqual(['docker.io/library/x:latest', 'docker.io/library/y:latest']);
+    expect(result.kind === 'needs-images' && result.requests.map(({ reference }) => reference)).toEqual([
+      'docker.io/library/x:latest',
+      'docker.io/library/y:latest',
+    ]);
     expect(commands(complete(text))).toEqual(['a', 'c']);
   });
 
@@ -27,7 +44,9 @@ describe('stages: which are needed', () => {
   it('stages: the target is found by name in any case, or by number', () => {
     expect(commands(complete(text, { target: 'C' }))).toEqual(['c']);
     expect(commands(complete(text, { target: '0' }))).toEqual(['a']);
-    expect(errorsOf(text, { target: 'nothing' })).toMatchObject([{ code: 'StageNotFound', message: 'target stage "nothing" could not be found', help: 'the stages are: a, b, c' }]);
+    expect(errorsOf(text, { target: 'nothing' })).toMatchObject([
+      { code: 'StageNotFound', message: 'target stage "nothing" could not be found', help: 'the stages are: a, b, c' },
+    ]);
     expect(errorsOf('FROM x AS build\nFROM y', { target: 'biuld' })[0]?.help).toBe('did you mean build?');
   });
 });
@@ -39,20 +58,34 @@ describe('stages: names', () => {
   });
 
   it('stages: of two with one name the later counts for what comes after', () => {
-    expect(commands(complete('FROM x AS a\nRUN one\nFROM a AS a\nRUN two\nFROM a\nRUN three'))).toEqual(['one', 'two', 'three']);
+    expect(commands(complete('FROM x AS a\nRUN one\nFROM a AS a\nRUN two\nFROM a\nRUN three'))).toEqual([
+      'one',
+      'two',
+      'three',
+    ]);
   });
 
   it('stages: numbers name stages in COPY --from, not in mounts', () => {
     expect(fileOps(complete('FROM x\nRUN a\nFROM scratch\nCOPY --from=0 / /'))).toHaveLength(1);
     const mounted = complete('FROM x\nFROM y\nRUN --mount=from=0,target=/m a');
-    expect([...mounted.graph.values()].map(({ op }) => (op.kind === 'source' && op.source.type === 'image' ? op.source.reference : ''))).toContain('docker.io/library/0:latest');
+    expect(
+      [...mounted.graph.values()].map(({ op }) =>
+        op.kind === 'source' && op.source.type === 'image' ? op.source.reference : '',
+      ),
+    ).toContain('docker.io/library/0:latest');
   });
 
   it.each([
     ['FROM x AS a\nCOPY --from=a / /', 'circular dependency detected on stage: a'],
     ['FROM x\nCOPY --from=0 / /', 'circular dependency detected on stage: 0'],
-    ['FROM x AS a\nCOPY --from=b / /\nFROM y AS b\nFROM a', 'cannot copy from stage "b", it needs to be defined before current stage "a"'],
-    ['FROM x AS a\nRUN --mount=from=b,target=/m c\nFROM y AS b\nFROM a', 'cannot copy from stage "b", it needs to be defined before current stage "a"'],
+    [
+      'FROM x AS a\nCOPY --from=b / /\nFROM y AS b\nFROM a',
+      'cannot copy from stage "b", it needs to be defined before current stage "a"',
+    ],
+    [
+      'FROM x AS a\nRUN --mount=from=b,target=/m c\nFROM y AS b\nFROM a',
+      'cannot copy from stage "b", it needs to be defined before current stage "a"',
+    ],
     ['FROM x\nCOPY --from=7 / /', 'invalid stage index 7'],
     ['FROM x\nCOPY --from=UP:per / /', 'failed to parse stage name "UP:per": invalid reference format'],
   ])('stages: %j is refused', (text, message) => {
@@ -60,7 +93,10 @@ describe('stages: names', () => {
   });
 
   it('stages: a chain of thousands does not overflow the stack', () => {
-    const text = ['FROM x AS s0', ...Array.from({ length: 5000 }, (_, i) => `FROM s${i} AS s${i + 1}\nENV A${i}=1`)].join('\n');
+    const text = [
+      'FROM x AS s0',
+      ...Array.from({ length: 5000 }, (_, i) => `FROM s${i} AS s${i + 1}\nENV A${i}=1`),
+    ].join('\n');
     expect(complete(text).draft.config.config.Env).toHaveLength(5001);
   });
 });
@@ -69,17 +105,34 @@ describe('stages: scratch', () => {
   it('stages: without files there is no target vertex', () => {
     const result = complete('FROM scratch\nCMD ["a"]');
     expect([result.target, result.graph.size, result.bases]).toEqual([undefined, 0, []]);
-    expect(result.draft.config).toEqual({ ...AMD64, config: { WorkingDir: '/', Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'], Cmd: ['a'], ArgsEscaped: true } });
+    expect(result.draft.config).toEqual({
+      ...AMD64,
+      config: {
+        WorkingDir: '/',
+        Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
+        Cmd: ['a'],
+        ArgsEscaped: true,
+      },
+    });
   });
 
   it('stages: WORKDIR makes its layer, but not for the root', () => {
-    expect(fileOps(complete('FROM scratch\nWORKDIR /a/b'))).toEqual([{ kind: 'file', base: 'scratch', actions: [{ type: 'mkdir', path: '/a/b', mode: 0o755 }] }]);
+    expect(fileOps(complete('FROM scratch\nWORKDIR /a/b'))).toEqual([
+      { kind: 'file', base: 'scratch', actions: [{ type: 'mkdir', path: '/a/b', mode: 0o755 }] },
+    ]);
     const root = complete('FROM scratch\nWORKDIR /');
-    expect([root.target, root.draft.history]).toEqual([undefined, [{ created_by: 'WORKDIR /', comment: 'buildkit.dockerfile.v0', empty_layer: true }]]);
+    expect([root.target, root.draft.history]).toEqual([
+      undefined,
+      [{ created_by: 'WORKDIR /', comment: 'buildkit.dockerfile.v0', empty_layer: true }],
+    ]);
   });
 
   it('stages: files can be taken from an empty stage, and RUN can start from nothing', () => {
-    expect(fileOps(complete('FROM scratch AS e\nFROM scratch\nCOPY --from=e / /'))[0]).toEqual({ kind: 'file', base: 'scratch', actions: [] });
+    expect(fileOps(complete('FROM scratch AS e\nFROM scratch\nCOPY --from=e / /'))[0]).toEqual({
+      kind: 'file',
+      base: 'scratch',
+      actions: [],
+    });
     expect(execs(complete('FROM scratch\nRUN ["/a"]'))[0]).toMatchObject({ root: 'scratch', args: ['/a'] });
   });
 
@@ -91,7 +144,18 @@ describe('stages: scratch', () => {
 });
 
 describe('stages: base images', () => {
-  const x = { config: { Env: ['A=1'], Cmd: ['sh'], WorkingDir: '/w', User: 'u', Labels: { l: '1' }, ExposedPorts: { '1/tcp': {} }, Volumes: { '/v': {} }, OnBuild: ['ENV T=1'] } };
+  const x = {
+    config: {
+      Env: ['A=1'],
+      Cmd: ['sh'],
+      WorkingDir: '/w',
+      User: 'u',
+      Labels: { l: '1' },
+      ExposedPorts: { '1/tcp': {} },
+      Volumes: { '/v': {} },
+      OnBuild: ['ENV T=1'],
+    },
+  };
 
   it('stages: config and history of the base are kept, its triggers are not', () => {
     const result = complete('FROM x\nLABEL m=2\nEXPOSE 2\nVOLUME /y', {}, { x });
@@ -115,17 +179,28 @@ describe('stages: base images', () => {
   });
 
   it('stages: as many history entries with layer as layers', () => {
-    const result = complete('FROM x\nWORKDIR /a\nRUN b\nCOPY --link c /d\nUSER e\nADD f /g\nWORKDIR /', {}, { x: { layers: 3 } });
+    const result = complete(
+      'FROM x\nWORKDIR /a\nRUN b\nCOPY --link c /d\nUSER e\nADD f /g\nWORKDIR /',
+      {},
+      { x: { layers: 3 } },
+    );
     expect(result.draft.history.filter(({ empty_layer: empty }) => empty !== true)).toHaveLength(3 + 4);
   });
 
   it('stages: --label comes last', () => {
-    expect(complete('FROM x\nLABEL l=2 k=1', { labels: new Map([['l', '3']]) }, { x }).draft.config.config.Labels).toEqual({ l: '3', k: '1' });
+    expect(
+      complete('FROM x\nLABEL l=2 k=1', { labels: new Map([['l', '3']]) }, { x }).draft.config.config.Labels,
+    ).toEqual({ l: '3', k: '1' });
   });
 
   it('stages: an image of another platform is taken with a warning, and its platform goes into the config', () => {
     const result = complete('FROM x', {}, { x: { platform: ARM64 } });
-    expect(result.diagnostics).toMatchObject([{ code: 'InvalidBaseImagePlatform', message: 'Base image x was pulled with platform "linux/arm64", expected "linux/amd64" for current build' }]);
+    expect(result.diagnostics).toMatchObject([
+      {
+        code: 'InvalidBaseImagePlatform',
+        message: 'Base image x was pulled with platform "linux/arm64", expected "linux/amd64" for current build',
+      },
+    ]);
     expect(result.draft.config).toMatchObject(ARM64);
   });
 
@@ -145,18 +220,33 @@ describe('stages: named contexts', () => {
 
   it('stages: an image takes the place of a base, whatever form of its name is used', () => {
     for (const name of ['alpine', 'alpine:latest', 'docker.io/library/alpine', 'alpine::linux/amd64']) {
-      const result = lower(parseText('FROM alpine').dockerfile, requestOf(contexts(name, { kind: 'image', reference: 'docker-image://other:1' })));
+      const result = lower(
+        parseText('FROM alpine').dockerfile,
+        requestOf(contexts(name, { kind: 'image', reference: 'docker-image://other:1' })),
+      );
       expect(result).toMatchObject({ kind: 'needs-images', requests: [{ reference: 'docker-image://other:1' }] });
     }
-    expect(lower(parseText('FROM alpine:3').dockerfile, requestOf(contexts('alpine', { kind: 'image', reference: 'docker-image://other:1' })))).toMatchObject({
+    expect(
+      lower(
+        parseText('FROM alpine:3').dockerfile,
+        requestOf(contexts('alpine', { kind: 'image', reference: 'docker-image://other:1' })),
+      ),
+    ).toMatchObject({
       requests: [{ reference: 'docker.io/library/alpine:3' }],
     });
   });
 
   it('stages: a context takes the place of a whole stage', () => {
-    const result = complete('FROM x AS dep\nRUN never\nFROM scratch\nCOPY --from=dep a b', contexts('dep', { kind: 'local' }));
+    const result = complete(
+      'FROM x AS dep\nRUN never\nFROM scratch\nCOPY --from=dep a b',
+      contexts('dep', { kind: 'local' }),
+    );
     expect(execs(result)).toEqual([]);
-    expect(stepNames(result)).toEqual(['[context dep] load from client', '[dep 1/1] FROM dep', '[stage-1 1/1] COPY --from=dep a b']);
+    expect(stepNames(result)).toEqual([
+      '[context dep] load from client',
+      '[dep 1/1] FROM dep',
+      '[stage-1 1/1] COPY --from=dep a b',
+    ]);
   });
 
   it('stages: COPY --from and mounts take files from contexts', () => {
@@ -168,7 +258,14 @@ describe('stages: named contexts', () => {
     });
     const sources = [...result.graph.values()].flatMap(({ op }) => (op.kind === 'source' ? [op.source] : []));
     expect(sources).toContainEqual({ type: 'local', name: 'Src' });
-    expect(sources).toContainEqual({ type: 'git', remote: 'https://example.com/r.git', ref: 'v1', subdir: 'sub', submodules: 'recursive', gitDir: 'drop' });
+    expect(sources).toContainEqual({
+      type: 'git',
+      remote: 'https://example.com/r.git',
+      ref: 'v1',
+      subdir: 'sub',
+      submodules: 'recursive',
+      gitDir: 'drop',
+    });
   });
 
   it('stages: a stage comes before a context of its name for later stages', () => {
@@ -176,9 +273,16 @@ describe('stages: named contexts', () => {
   });
 
   it('stages: the main context may be a repository or an archive', () => {
-    const sources = (mainContext: object): unknown => [...complete('FROM scratch\nCOPY a b', { mainContext } as object).graph.values()].flatMap(({ op }) => (op.kind === 'source' ? [op.source] : []));
-    expect(sources({ kind: 'git', remote: 'github.com/o/r#main' })).toMatchObject([{ remote: 'https://github.com/o/r.git', ref: 'main' }]);
-    expect(sources({ kind: 'http', url: 'https://h/x.tgz' })).toEqual([{ type: 'http', url: 'https://h/x.tgz', filename: 'x.tgz' }]);
+    const sources = (mainContext: object): unknown =>
+      [...complete('FROM scratch\nCOPY a b', { mainContext } as object).graph.values()].flatMap(({ op }) =>
+        op.kind === 'source' ? [op.source] : [],
+      );
+    expect(sources({ kind: 'git', remote: 'github.com/o/r#main' })).toMatchObject([
+      { remote: 'https://github.com/o/r.git', ref: 'main' },
+    ]);
+    expect(sources({ kind: 'http', url: 'https://h/x.tgz' })).toEqual([
+      { type: 'http', url: 'https://h/x.tgz', filename: 'x.tgz' },
+    ]);
   });
 });
 
@@ -197,21 +301,40 @@ describe('stages: ONBUILD', () => {
   });
 
   it('stages: triggers of an image may need more stages, images and files', () => {
-    const images = { x: { config: { OnBuild: ['COPY --from=tools /t /t', 'ADD . /src', 'RUN --mount=from=other,target=/o make'] } }, tools: { config: { OnBuild: ['RUN never'] } } };
+    const images = {
+      x: { config: { OnBuild: ['COPY --from=tools /t /t', 'ADD . /src', 'RUN --mount=from=other,target=/o make'] } },
+      tools: { config: { OnBuild: ['RUN never'] } },
+    };
     const result = complete('FROM q AS tools\nRUN tools\nFROM x', {}, images);
     expect(commands(result)).toEqual(['tools', 'make']);
-    const sources = [...result.graph.values()].flatMap(({ op }) => (op.kind === 'source' ? [op.source.type === 'image' ? op.source.reference : op.source.type] : []));
-    expect(sources.toSorted()).toEqual(['docker.io/library/other:latest', 'docker.io/library/q:latest', 'docker.io/library/x:latest', 'local']);
+    const sources = [...result.graph.values()].flatMap(({ op }) =>
+      op.kind === 'source' ? [op.source.type === 'image' ? op.source.reference : op.source.type] : [],
+    );
+    expect(sources.toSorted()).toEqual([
+      'docker.io/library/other:latest',
+      'docker.io/library/q:latest',
+      'docker.io/library/x:latest',
+      'local',
+    ]);
   });
 
   it('stages: a broken trigger of an image is reported at FROM', () => {
     const result = lowerText('FROM x', {}, { x: { config: { OnBuild: ['COPY --bad a b'] } } });
-    expect(result).toMatchObject({ kind: 'invalid', diagnostics: [{ code: 'UnknownFlag', message: 'ONBUILD of the base: unknown flag: --bad', range: { start: { line: 1 } } }] });
+    expect(result).toMatchObject({
+      kind: 'invalid',
+      diagnostics: [
+        { code: 'UnknownFlag', message: 'ONBUILD of the base: unknown flag: --bad', range: { start: { line: 1 } } },
+      ],
+    });
     expect(lowerText('FROM x', {}, { x: { config: { OnBuild: ['FROM y'] } } })).toMatchObject({ kind: 'invalid' });
-    expect(lowerText('FROM x', {}, { x: { config: { OnBuild: ['RUN a\nRUN b'] } } })).toMatchObject({ kind: 'invalid' });
+    expect(lowerText('FROM x', {}, { x: { config: { OnBuild: ['RUN a\nRUN b'] } } })).toMatchObject({
+      kind: 'invalid',
+    });
   });
 
   it('stages: triggers are read with the default escape character', () => {
-    expect(commands(complete('# escape=`\nFROM x', {}, { x: { config: { OnBuild: ['RUN a \\\n b'] } } }))).toEqual(['a  b']);
+    expect(commands(complete('# escape=`\nFROM x', {}, { x: { config: { OnBuild: ['RUN a \\\n b'] } } }))).toEqual([
+      'a  b',
+    ]);
   });
 });

@@ -43,7 +43,10 @@ export interface FakeImage {
 }
 
 /** An image that `resolve` could have given. */
-export function fakeImage(reference: string, { config = {}, layers = 1, platform = AMD64, history }: FakeImage = {}): ResolvedImage {
+export function fakeImage(
+  reference: string,
+  { config = {}, layers = 1, platform = AMD64, history }: FakeImage = {},
+): ResolvedImage {
   const parts = Array.from({ length: layers }, (_, i) => digestOf(`${reference} layer ${i}`));
   return {
     reference,
@@ -64,7 +67,11 @@ export function parseText(text: string | Uint8Array): ParseResult {
 }
 
 /** Parses and lowers `text`, giving every image that is asked for; `images` says what they hold, by their short names. */
-export function lowerText(text: string, change: Partial<LowerRequest> = {}, images: Readonly<Record<string, FakeImage>> = {}): LowerResult {
+export function lowerText(
+  text: string,
+  change: Partial<LowerRequest> = {},
+  images: Readonly<Record<string, FakeImage>> = {},
+): LowerResult {
   const { dockerfile, diagnostics } = parseText(text);
   expect(diagnostics).toEqual([]);
   const known = new Map<string, ResolvedImage>();
@@ -80,7 +87,11 @@ export function lowerText(text: string, change: Partial<LowerRequest> = {}, imag
 }
 
 /** As `lowerText`, for what must succeed. */
-export function complete(text: string, change: Partial<LowerRequest> = {}, images: Readonly<Record<string, FakeImage>> = {}): Complete {
+export function complete(
+  text: string,
+  change: Partial<LowerRequest> = {},
+  images: Readonly<Record<string, FakeImage>> = {},
+): Complete {
   const result = lowerText(text, change, images);
   if (result.kind !== 'complete') expect.fail(JSON.stringify(result));
   return result as Complete;
@@ -100,7 +111,11 @@ export function errorOf(text: string | Uint8Array, change: Partial<LowerRequest>
 }
 
 /** The lint findings, as `Rule: message`. */
-export function warningsOf(text: string, change: Partial<LowerRequest> = {}, images: Readonly<Record<string, FakeImage>> = {}): readonly string[] {
+export function warningsOf(
+  text: string,
+  change: Partial<LowerRequest> = {},
+  images: Readonly<Record<string, FakeImage>> = {},
+): readonly string[] {
   return complete(text, change, images).diagnostics.map(({ code, message }) => `${code}: ${message}`);
 }
 

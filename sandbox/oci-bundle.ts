@@ -1,0 +1,125 @@
+import type { RuntimeSpec } from '../src/core/executor.ts';
+import type { ResourceLimits } from '../src/core/graph.ts';
+import { expandCapabilities } from './capability-sets.ts';
+import { rlimitType } from './rlimits.ts';
+import { maskedPaths, readOnlyPaths } from './rootfs.ts';
+import type { ArgumentTest } from './seccomp-profile.ts';
+import { seccompRules } from './seccomp.ts';
+
+/** A mount as config.json has it. */
+export interface OciMount {
+  readonly destination: string;
+  readonly type: string;
+  readonly source: string;
+  readonly options: readonly string[];
+}
+
+/** What a bundle says beyond the spec: where things are on this machine. */
+export interface BundlePlan {
+  readonly rootfs: string;
+  /** The spec's mounts and those of /etc, in order, with paths for sources. */
+  readonly mounts: readonly OciMount[];
+  readonly network: 'own' | 'host';
+  readonly cgroupsPath: string | undefined;
+  readonly sync: 'suppress' | 'real';
+}
+
+/** The config.json (OCI runtime-spec 1.0) by which a runtime runs `spec`. */
+export function ociConfig(spec: RuntimeSpec, plan: BundlePlan): object {
+  const confined = spec.confinement === 'default';
+  return {
+    ociVersion: '1.0.2',
+    process: ociProcess(spec),
+    root: { path: plan.rootfs, readonly: false },
+    hostname: spec.hostname,
+    mounts: [...systemMounts(spec), ...plan.mounts],
+    linux: {
+      namespaces: ['pid', 'mount', 'ipc', 'uts', 'cgroup', ...(plan.network === 'own' ? ['network'] : [])].map((type) => ({ type })),
+      ...(plan.cgroupsPath === undefined ? {} : { cgroupsPath: plan.cgroupsPath }),
+      resources: ociResources(spec.resources, spec.confinement),
+      ...(confined ? { maskedPaths, readonlyPaths: readOnlyPaths, seccomp: ociSeccomp(spec, plan.sync) } : {}),
+    },
+  };
+}
+
+function ociProcess({ process }: RuntimeSpec): object {
+  const capabilities = expandCapabilities(process.capabilities);
+  const { uid, gid, additionalGids } = process.user;
+  return {
+    terminal: false,
+    user: { uid, gid, additionalGids, umask: process.umask },
+    args: process.args,
+    env: process.env,
+    cwd: process.cwd,
+    capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities, inheritable: [], ambient: [] },
+    rlimits: process.rlimits.map(({ type, soft, hard }) => ({
+      type: rlimitType(type),
+      soft: soft < 0 ? Number.MAX_SAFE_INTEGER : soft,
+      hard: hard < 0 ? Number.MAX_SAFE_INTEGER : hard,
+    })),
+    noNewPrivileges: false,
+  };
+}
+
+function systemMounts(spec: RuntimeSpec): OciMount[] {
+  const nothing = ['nosuid', 'noexec', 'nodev'];
+  const access = spec.confinement === 'default' ? 'ro' : 'rw';
+  return [
+    { destination: '/proc', type: 'proc', source: 'proc', options: nothing },
+    { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755', 'size=65536k'] },
+    {
+      destination: '/dev/pts',
+      type: 'devpts',
+      source: 'devpts',
+      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+    },
+    { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: [...nothing, 'mode=1777', `size=${spec.shmSizeBytes}`] },
+    { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: nothing },
+    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...nothing, access] },
+    { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...nothing, 'relatime', access] },
+  ];
+}
+
+function ociResources(limits: ResourceLimits, confinement: RuntimeSpec['confinement']): object {
+  const { memoryBytes, memorySwapBytes, cpuShares, cpuPeriodUs, cpuQuotaUs, cpusetCpus, cpusetMems, pids } = limits;
+  return {
+    devices: [{ allow: confinement === 'unconfined', access: 'rwm' }],
+    memory: { limit: memoryBytes, swap: memorySwapBytes },
+    cpu: { shares: cpuShares, period: cpuPeriodUs, quota: cpuQuotaUs, cpus: cpusetCpus, mems: cpusetMems },
+    ...(pids === undefined ? {} : { pids: { limit: pids } }),
+  };
+}
+
+const architectures: Readonly<Record<string, readonly string[]>> = {
+  x64: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86', 'SCMP_ARCH_X32'],
+  arm64: ['SCMP_ARCH_AARCH64', 'SCMP_ARCH_ARM'],
+};
+
+/** libseccomp knows no order of rules: a call that one rule answers is left out of those after it, and tested rules for sync are left out. */
+function ociSeccomp({ confinement, process: { capabilities } }: RuntimeSpec, sync: 'suppress' | 'real'): object {
+  const rules = seccompRules({ confinement, capabilities, sync }).filter(
+    ({ action, test }) => action === 'allow' || test === undefined,
+  );
+  const answered = new Set<string>();
+  const syscalls = rules.flatMap(({ names, action, test }) => {
+    const left = names.filter((name) => !answered.has(name));
+    if (test === undefined) for (const name of names) answered.add(name);
+    const outcome = action === 'allow' ? { action: 'SCMP_ACT_ALLOW' } : { action: 'SCMP_ACT_ERRNO', errnoRet: action.errno };
+    if (left.length === 0) return [];
+    return test === undefined ? [{ names: left, ...outcome }] : ociTests(test).map((args) => ({ names: left, ...outcome, args: [args] }));
+  });
+  return {
+    defaultAction: 'SCMP_ACT_ERRNO',
+    defaultErrnoRet: 1,
+    architectures: architectures[process.arch] ?? [],
+    syscalls,
+  };
+}
+
+function ociTests(test: ArgumentTest): object[] {
+  if ('mask' in test) {
+    const valueTwo = test.is === 'zero' ? 0 : test.mask;
+    return [{ index: test.argument, value: test.mask, valueTwo, op: 'SCMP_CMP_MASKED_EQ' }];
+  }
+  return test.oneOf.map((value) => ({ index: test.argument, value, op: 'SCMP_CMP_EQ' }));
+}

@@ -1,0 +1,29 @@
+import { BuildError } from '../src/core/error.ts';
+import type { RuntimeSpec } from '../src/core/executor.ts';
+
+/** The failure that an OCI runtime wrote to its log, where it could not start the program; `undefined` where it could. */
+export function runtimeFailure(log: string, process: RuntimeSpec['process']): BuildError | undefined {
+  const message = log
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as { readonly level?: unknown; readonly msg?: unknown })
+    .findLast(({ level }) => level === 'error' || level === 'fatal')?.msg;
+  if (message === undefined) return undefined;
+  const text = String(message).trim();
+  const reason = reasonOf(text, process);
+  if (reason === undefined) return new BuildError('SANDBOX_FAILED', { step: 'the OCI runtime', reason: text });
+  return new BuildError('EXEC_NOT_STARTED', { command: process.args.join(' '), reason });
+}
+
+/** The words of runc and crun in ours, where the fault is the spec's. */
+function reasonOf(text: string, { args: [program = ''], env, cwd }: RuntimeSpec['process']): string | undefined {
+  if (/\bcwd\b|chdir|current working directory/.test(text)) return `working directory ${cwd}: ${text}`;
+  if (!/\bexec\b|executable/.test(text)) return undefined;
+  const path = env.find((each) => each.startsWith('PATH='))?.slice('PATH='.length) ?? '';
+  if (text.includes('executable file not found')) return `${JSON.stringify(program)} is not in PATH (${path})`;
+  if (text.includes('no such file or directory')) return `${program}: no such file`;
+  if (text.includes('permission denied')) return `${program}: permission denied`;
+  if (text.includes('is a directory')) return `${program}: is a directory`;
+  if (text.includes('exec format error')) return `${program}: neither a program for this machine nor a script with a #! line`;
+  return `${program}: ${text}`;
+}
