@@ -1,6 +1,4 @@
-import type { LayerId } from '../core/snapshot.ts';
-import type { Digest } from '../oci/digest.ts';
-import { type StoreParts, surveyStore } from './store-survey.ts';
+import { type StoreParts, type StoreSurvey, surveyStore } from './store-survey.ts';
 
 /** One kind of thing in the store. */
 export interface DiskUsage {
@@ -20,51 +18,41 @@ interface Item {
 
 /** What takes how much space. Bytes of unpacked layers are those on disk. */
 export async function measureStore(parts: StoreParts): Promise<readonly DiskUsage[]> {
-  const inUseSinceMs = await parts.state.oldestOwnerMs();
-  const survey = await surveyStore(parts, inUseSinceMs);
-  const layerUsers = countUsers<LayerId>(survey.results.map(({ stack }) => stack));
-  const exported = new Set<Digest>([
-    ...survey.layers.map(({ diffId }) => diffId),
-    ...survey.blobs.map(({ blob }) => blob),
-  ]);
-  const layers = await Promise.all(
-    Array.from(survey.allLayers, async (layer) => {
-      const { bytes } = await parts.layers.usage(layer);
-      return { bytes, users: layerUsers.get(layer) ?? 0, ofImage: survey.imageLayers.has(layer) };
-    }),
-  );
-  const blobs = survey.stored.map(({ digest, size }) => ({ bytes: size, users: 1, digest }));
-  const unmarked = blobs.filter(({ digest }) => !survey.marked.blobs.has(digest));
+  const survey = await surveyStore(parts, await parts.state.oldestOwnerMs());
+  const layers = await measureLayers(parts, survey);
+  const exported = new Set([...survey.layers.map(({ diffId }) => diffId), ...survey.blobs.map(({ blob }) => blob)]);
+  const blobs = survey.stored.map(({ digest, size }) => {
+    return { bytes: size, users: 1, marked: survey.marked.blobs.has(digest), exported: exported.has(digest) };
+  });
+  const unmarked = blobs.filter((blob) => !blob.marked);
   return [
-    row(
-      'image blobs',
-      blobs.filter(({ digest }) => survey.marked.blobs.has(digest)),
-      'needed',
-    ),
-    row(
-      'export blobs',
-      unmarked.filter(({ digest }) => exported.has(digest)),
-      'reclaimable',
-    ),
-    row(
-      'unreferenced blobs',
-      unmarked.filter(({ digest }) => !exported.has(digest)),
-      'reclaimable',
-    ),
-    row(
-      'image layers',
-      layers.filter(({ ofImage }) => ofImage),
-      'needed',
-    ),
-    row(
-      'cache layers',
-      layers.filter(({ ofImage }) => !ofImage),
-      'reclaimable',
-    ),
+    row('image blobs', { items: blobs.filter((blob) => blob.marked), need: 'needed' }),
+    row('export blobs', { items: unmarked.filter((blob) => blob.exported), need: 'reclaimable' }),
+    row('unreferenced blobs', { items: unmarked.filter((blob) => !blob.exported), need: 'reclaimable' }),
+    row('image layers', { items: layers.filter(({ ofImage }) => ofImage), need: 'needed' }),
+    row('cache layers', { items: layers.filter(({ ofImage }) => !ofImage), need: 'reclaimable' }),
   ];
 }
 
-function row(kind: DiskUsage['kind'], items: readonly Item[], need: 'needed' | 'reclaimable'): DiskUsage {
+async function measureLayers(
+  parts: StoreParts,
+  survey: StoreSurvey,
+): Promise<readonly (Item & { readonly ofImage: boolean })[]> {
+  const users = countUsers(survey.results.map(({ stack }) => stack));
+  return Promise.all(
+    Array.from(survey.allLayers, async (layer) => {
+      const { bytes } = await parts.layers.usage(layer);
+      return { bytes, users: users.get(layer) ?? 0, ofImage: survey.imageLayers.has(layer) };
+    }),
+  );
+}
+
+interface RowContent {
+  readonly items: readonly Item[];
+  readonly need: 'needed' | 'reclaimable';
+}
+
+function row(kind: DiskUsage['kind'], { items, need }: RowContent): DiskUsage {
   const bytes = sum(items);
   const sharedBytes = sum(items.filter(({ users }) => users > 1));
   return { kind, count: items.length, bytes, sharedBytes, reclaimableBytes: need === 'reclaimable' ? bytes : 0 };

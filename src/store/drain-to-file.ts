@@ -77,10 +77,12 @@ class Sink {
 
   #sync(): void {
     this.#unsyncedBytes = 0;
-    const done = (): void => {
-      this.#syncing = undefined;
-    };
-    this.#syncing = this.#file.datasync().then(done, done);
+    this.#syncing = this.#file
+      .datasync()
+      .catch(() => undefined)
+      .finally(() => {
+        this.#syncing = undefined;
+      });
   }
 }
 

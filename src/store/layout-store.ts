@@ -6,6 +6,7 @@ import { BuildError, invariant, isErrno } from '../core/error.ts';
 import { MAX_DOCUMENT_BYTES } from '../oci/decode.ts';
 import { type Digest, Digester, digestHex, digestOf, parseDigest } from '../oci/digest.ts';
 import { sharedDirectorySync, syncFile } from './durable-file.ts';
+import { syncWhileGrowing } from './early-sync.ts';
 import { failpoint } from './failpoint.ts';
 import type { StateDir } from './state-dir.ts';
 import { storeFailure } from './store-failure.ts';
@@ -76,16 +77,16 @@ class LayoutStore implements ContentStore {
 
   async write(bytes: AsyncIterable<Uint8Array> | Uint8Array, o: WriteOptions = {}): Promise<BlobInfo> {
     if (bytes instanceof Uint8Array) return this.#writeDocument(bytes, o);
-    const draft = await this.draft();
+    const path = this.#draftPath();
     try {
-      const info = await drainToFile(bytes, { path: draft.path, limit: o.expectedSize, signal: o.signal });
+      const info = await drainToFile(bytes, { path, limit: o.expectedSize, signal: o.signal });
       verify(info, o);
-      await draft.commit(info);
+      await this.#publish(path, info);
       return info;
     } catch (error) {
       throw storeFailure(error, this.#state.root);
     } finally {
-      await draft[Symbol.asyncDispose]();
+      await rm(path, { force: true });
     }
   }
 
@@ -103,12 +104,23 @@ class LayoutStore implements ContentStore {
   }
 
   async draft(): Promise<BlobDraft> {
-    const path = join(this.#state.tmp, `blob-${randomUUID()}`);
+    const path = this.#draftPath();
+    const early = syncWhileGrowing(path);
     return {
       path,
-      commit: (info) => this.#publish(path, info),
-      [Symbol.asyncDispose]: () => rm(path, { force: true }),
+      commit: async (info) => {
+        await early[Symbol.asyncDispose]();
+        await this.#publish(path, info);
+      },
+      [Symbol.asyncDispose]: async () => {
+        await early[Symbol.asyncDispose]();
+        await rm(path, { force: true });
+      },
     };
+  }
+
+  #draftPath(): string {
+    return join(this.#state.tmp, `blob-${randomUUID()}`);
   }
 
   async remove(digest: Digest): Promise<void> {

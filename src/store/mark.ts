@@ -9,6 +9,8 @@ import { isIndexType, isManifestType, MediaTypes } from '../oci/media-type.ts';
 /** What images need: blobs by digest, and layers by the diff ID of what they hold. */
 export interface Marked {
   readonly blobs: ReadonlySet<Digest>;
+  /** Those that a manifest needs; what only an index names may be absent, as a platform that was never fetched is. */
+  readonly required: ReadonlySet<Digest>;
   readonly diffIds: ReadonlySet<Digest>;
 }
 
@@ -18,6 +20,7 @@ export async function markImages(
   roots: readonly Descriptor[],
 ): Promise<Marked> {
   const blobs = new Set<Digest>();
+  const required = new Set<Digest>();
   const diffIds = new Set<Digest>();
   const pending = [...roots];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
@@ -25,9 +28,10 @@ export async function markImages(
     blobs.add(next.digest);
     const found = await childrenOf(content, next);
     pending.push(...found.blobs);
+    if (isManifestType(next.mediaType)) for (const { digest } of found.blobs) required.add(digest);
     for (const diffId of found.diffIds) diffIds.add(diffId);
   }
-  return { blobs, diffIds };
+  return { blobs, required, diffIds };
 }
 
 /** Takes a document for what it looks like: the manifest, index or config that a running build has written and not yet named. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isErrno } from '../core/error.ts';
 import { tryLock } from './lock-file.ts';
 
 /** This process as a user of the store, alive while its lock is held. */
@@ -24,7 +24,7 @@ export async function openOwner(places: OwnerPlaces): Promise<Owner> {
   const openedMs = Date.now();
   const { name, lock } = await enrol(places.owners, openedMs);
   const tmp = join(places.tmp, name);
-  await mkdir(tmp, { mode: 0o700 });
+  mkdirSync(tmp, { mode: 0o700 });
   const living = (): Promise<readonly string[]> => sweep(places, name);
   await living();
   return {
@@ -46,7 +46,7 @@ async function enrol(
     const name = `${openedMs}-${randomUUID()}`;
     const lock = await tryLock(join(owners, name), 'exclusive');
     // A sweep that saw the file before it was locked holds it, or has removed it: then the lock is worth nothing.
-    if (lock !== undefined && (await exists(join(owners, name)))) return { name, lock };
+    if (lock !== undefined && existsSync(join(owners, name))) return { name, lock };
     await lock?.[Symbol.asyncDispose]();
   }
 }
@@ -54,7 +54,7 @@ async function enrol(
 /** Removes dead owners and their files; gives the names of the living ones besides `self`. */
 async function sweep(places: OwnerPlaces, self: string): Promise<readonly string[]> {
   const living: string[] = [];
-  for (const name of await readdir(places.owners)) {
+  for (const name of readdirSync(places.owners)) {
     if (name === self) continue;
     const lock = await tryLock(join(places.owners, name), 'exclusive');
     if (lock === undefined) living.push(name);
@@ -76,14 +76,4 @@ function openedMsOf(name: string): number {
   const openedMs = Number.parseInt(name, 10);
   // An unreadable name counts as the oldest: too much stays rather than too little.
   return Number.isNaN(openedMs) ? 0 : openedMs;
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return false;
-    throw error;
-  }
 }

@@ -1,25 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { chmod, link, lstat, mkdir, readFile, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { link, lstat, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { SlotPool } from '../core/concurrency.ts';
 import { BuildError, isErrno } from '../core/error.ts';
 import { syncDirectory } from './durable-file.ts';
-import { type LockMode, takeLock } from './lock-file.ts';
 import { openOwner } from './owner.ts';
+import { type LockWish, StoreLocks } from './store-locks.ts';
 import { storeFailure } from './store-failure.ts';
-
-/**
- * What of the store only one may do at a time. `names`: change index.json, or remove what no name needs. `gate`: shared by those who
- * find a blob and mean to use it, exclusive for those who remove blobs. `index`: create, migrate or replace the cache index.
- */
-export type StoreLock = 'names' | 'gate' | 'index';
-
-/** A lock, and how it is wanted. */
-export interface LockWish {
-  readonly name: StoreLock;
-  readonly mode: LockMode;
-  readonly signal?: AbortSignal | undefined;
-}
 
 /**
  * The directory that holds everything: an OCI image layout (`oci-layout`, `index.json`, `blobs/`), and beside it what is tsbuild's own.
@@ -64,6 +51,7 @@ const DIRECTORIES = ['blobs/sha256', 'sandbox', 'http', 'git', 'tmp', 'owners', 
 export async function openStateDir(path: string): Promise<StateDir> {
   try {
     const root = await openRoot(resolve(path));
+    const locks = new StoreLocks(join(root, 'locks'));
     const owner = await openOwner({ owners: join(root, 'owners'), tmp: join(root, 'tmp') });
     return {
       root,
@@ -76,7 +64,7 @@ export async function openStateDir(path: string): Promise<StateDir> {
       tmp: owner.tmp,
       openedMs: owner.openedMs,
       oldestOwnerMs: () => owner.oldestMs(),
-      locked: openLocks(join(root, 'locks')),
+      locked: (lock, work) => locks.locked(lock, work),
       [Symbol.asyncDispose]: () => owner[Symbol.asyncDispose](),
     };
   } catch (error) {
@@ -84,28 +72,12 @@ export async function openStateDir(path: string): Promise<StateDir> {
   }
 }
 
-function openLocks(directory: string): StateDir['locked'] {
-  // Within this process those who want a lock for themselves queue up; between processes they have to ask again and again.
-  const queues: Readonly<Record<StoreLock, SlotPool>> = {
-    names: new SlotPool(1),
-    gate: new SlotPool(1),
-    index: new SlotPool(1),
-  };
-  return async ({ name, mode, signal }, work) => {
-    const whileHeld = async (): ReturnType<typeof work> => {
-      await using held = new AsyncDisposableStack();
-      held.use(await takeLock(join(directory, name), mode, { signal }));
-      return await work();
-    };
-    return mode === 'exclusive' ? queues[name].run(whileHeld, signal) : whileHeld();
-  };
-}
-
+/** Synchronous where the store exists: every build begins here, and a handful of system calls is quicker than waiting for threads. */
 async function openRoot(path: string): Promise<string> {
-  await mkdir(path, { recursive: true, mode: 0o700 });
-  const root = await realpath(path);
-  await refuseStrangers(root);
-  const format = await readIfThere(join(root, FORMAT_FILE));
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  const root = realpathSync(path);
+  refuseStrangers(root);
+  const format = readIfThere(join(root, FORMAT_FILE));
   if (format === undefined) await create(root);
   else if (format.trim() !== FORMAT) {
     throw unusable(
@@ -116,16 +88,16 @@ async function openRoot(path: string): Promise<string> {
   return root;
 }
 
-async function refuseStrangers(root: string): Promise<void> {
-  const info = await stat(root);
+function refuseStrangers(root: string): void {
+  const info = statSync(root);
   const user = process.geteuid?.();
   if (user !== undefined && info.uid !== user) throw unusable(root, `it belongs to user ${info.uid}, not ${user}`);
-  if ((info.mode & 0o077) !== 0 && (await isOurs(root))) await chmod(root, 0o700);
+  if ((info.mode & 0o077) !== 0 && isOurs(root)) chmodSync(root, 0o700);
 }
 
 /** Makes the parts in an order that a crash, or another process doing the same, cannot harm: the format file comes last. */
 async function create(root: string): Promise<void> {
-  if (!(await isOurs(root))) throw unusable(root, 'it is not empty and no store of tsbuild');
+  if (!isOurs(root)) throw unusable(root, 'it is not empty and no store of tsbuild');
   await Promise.all(DIRECTORIES.map((name) => mkdir(join(root, name), { recursive: true, mode: 0o700 })));
   await createFile(root, 'index.json', EMPTY_INDEX);
   await createFile(root, LAYOUT_FILE, LAYOUT);
@@ -134,14 +106,14 @@ async function create(root: string): Promise<void> {
 }
 
 /** Whether everything in `root` is what a store, perhaps one in the making, has. */
-async function isOurs(root: string): Promise<boolean> {
+function isOurs(root: string): boolean {
   const known = new Set([
     FORMAT_FILE,
     LAYOUT_FILE,
     'index.json',
     ...DIRECTORIES.map((name) => name.replace(/\/.*/, '')),
   ]);
-  const names = await readdir(root);
+  const names = readdirSync(root);
   return names.includes(FORMAT_FILE) || names.every((name) => known.has(name) || name.startsWith(DRAFT_PREFIX));
 }
 
@@ -159,9 +131,9 @@ async function createFile(root: string, name: string, text: string): Promise<voi
   }
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
+function readIfThere(path: string): string | undefined {
   try {
-    return await readFile(path, 'utf8');
+    return readFileSync(path, 'utf8');
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
     throw error;

@@ -17,7 +17,12 @@ export function cacheKey(text: string): CacheKey {
 
 /** A record for tests. */
 export function cacheRecord(...stack: readonly string[]): CacheRecord {
-  return { stack: stack as readonly LayerId[], createdMs: 1_700_000_000_000, durationMs: 12.5, fields: '{"op":"exec"}' };
+  return {
+    stack: stack as readonly LayerId[],
+    createdMs: 1_700_000_000_000,
+    durationMs: 12.5,
+    fields: '{"op":"exec"}',
+  };
 }
 
 /** What is known of the layer `id`. */
@@ -82,7 +87,12 @@ export function cacheIndexContract(name: string, open: () => Promise<CacheIndexU
     it('blobs: by diff ID and options, and back', async () => {
       await using index = await open();
       const { diffId } = layerInfo('a');
-      const blob: Descriptor = { mediaType: MediaTypes.layerGzip, digest: digestOf('gz'), size: 7, annotations: { a: 'b' } };
+      const blob: Descriptor = {
+        mediaType: MediaTypes.layerGzip,
+        digest: digestOf('gz'),
+        size: 7,
+        annotations: { a: 'b' },
+      };
       await index.cache.recordBlob(diffId, 'gzip:6', blob);
       expect(await index.cache.lookupBlob(diffId, 'gzip:6')).toEqual(blob);
       expect(await index.cache.lookupBlob(diffId, 'gzip:9')).toBeUndefined();

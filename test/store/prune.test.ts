@@ -103,7 +103,7 @@ describe('prune', () => {
     await build.cache.lookup(cacheKey('found'));
     await build.cache.lookupDiffId(layerInfo('base').diffId);
     await build.content.lookup(old.digest);
-    const fresh = await writeImage({ ...build, addLayer: rig.addLayer }, ['new']);
+    const fresh = await writeImage({ ...build, addLayer: (id) => rig.addLayer(id) }, ['new']);
     await pruneStore(rig.parts, { scope: 'all' });
     expect(rig.layers()).toEqual(['base', 'new', 'old']);
     expect(await whole(build, fresh)).toBe(true);
@@ -171,9 +171,7 @@ async function openPruneRig(): Promise<PruneRig> {
         ...store,
         layers: {
           remove: async (layer) => void unpacked.delete(layer),
-          list: async function* list() {
-            for (const layer of unpacked) yield { layer: layer as LayerId, createdMs: 1000 };
-          },
+          list: () => listLayers(unpacked),
           usage: async (layer) => ({ bytes: unpacked.has(layer) ? LAYER_BYTES : 0, inodes: 1 }),
         },
       };
@@ -186,13 +184,18 @@ async function openPruneRig(): Promise<PruneRig> {
       return result;
     },
     layers: () => [...unpacked].toSorted(),
-    stat: async (digest: Digest) => (await Array.fromAsync(store.content.list())).some((blob) => blob.digest === digest),
+    stat: async (digest: Digest) =>
+      (await Array.fromAsync(store.content.list())).some((blob) => blob.digest === digest),
     [Symbol.asyncDispose]: async () => {
       await store[Symbol.asyncDispose]();
       await directory[Symbol.asyncDispose]();
     },
   };
   return rig;
+}
+
+async function* listLayers(unpacked: ReadonlySet<string>): AsyncGenerator<{ layer: LayerId; createdMs: number }> {
+  for (const layer of unpacked) yield { layer: layer as LayerId, createdMs: 1000 };
 }
 
 /** Makes everything a second older, so that the test need not wait for the clock. */
@@ -211,7 +214,10 @@ async function writeImage(store: Filling, ids: readonly string[]): Promise<Descr
   }
   const diffIds = ids.map((id) => layerInfo(id).diffId);
   const layers = await Promise.all(
-    ids.map(async (id) => ({ mediaType: MediaTypes.layer, ...(await store.content.write(Buffer.from(`tar of ${id}`))) })),
+    ids.map(async (id) => ({
+      mediaType: MediaTypes.layer,
+      ...(await store.content.write(Buffer.from(`tar of ${id}`))),
+    })),
   );
   expect(layers.map(({ digest }) => digest)).toEqual(diffIds);
   const config = encodeDocument({
@@ -235,6 +241,10 @@ async function whole(store: OpenStore, image: Descriptor): Promise<boolean> {
     readonly config: Descriptor;
     readonly layers: readonly Descriptor[];
   };
-  const found = await Promise.all([manifest.config, ...manifest.layers].map(({ digest }) => store.content.lookup(digest)));
-  return found.every((blob) => blob !== undefined) && image.digest === digestOf(await store.content.readDocument(image));
+  const found = await Promise.all(
+    [manifest.config, ...manifest.layers].map(({ digest }) => store.content.lookup(digest)),
+  );
+  return (
+    found.every((blob) => blob !== undefined) && image.digest === digestOf(await store.content.readDocument(image))
+  );
 }

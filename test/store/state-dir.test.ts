@@ -1,4 +1,13 @@
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openStateDir } from '../../src/store/state-dir.ts';
@@ -11,7 +20,8 @@ describe('state directory', () => {
     await using state = await openStateDir(join(directory.path, 'a/store'));
     expect(statSync(state.root).mode & 0o777).toBe(0o700);
     expect(JSON.parse(readFileSync(join(state.root, 'oci-layout'), 'utf8'))).toEqual({ imageLayoutVersion: '1.0.0' });
-    for (const path of [state.blobs, state.sandboxDir, state.http, state.git, state.tmp]) expect(statSync(path).isDirectory()).toBe(true);
+    for (const path of [state.blobs, state.sandboxDir, state.http, state.git, state.tmp])
+      expect(statSync(path).isDirectory()).toBe(true);
   });
   it('open: takes an empty directory and closes it to others', async () => {
     await using directory = await temporaryDirectory();

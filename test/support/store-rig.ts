@@ -1,10 +1,13 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync, mkdirSync } from 'node:fs';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ContentStore } from '../../src/core/content.ts';
+import type { LayerId } from '../../src/core/snapshot.ts';
 import { type StoreCacheIndex, openCacheIndex } from '../../src/store/cache-index.ts';
 import { type LayoutNames, openImageNames } from '../../src/store/image-names.ts';
 import { openLayoutStore } from '../../src/store/layout-store.ts';
+import type { StoreParts } from '../../src/store/store-survey.ts';
 import { openStateDir, type StateDir } from '../../src/store/state-dir.ts';
 
 /** The parts of one store in a directory, as one process has them open. */
@@ -52,6 +55,20 @@ export async function temporaryStore(): Promise<OpenStore> {
     [Symbol.asyncDispose]: async () => {
       await store[Symbol.asyncDispose]();
       await directory[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Layers that are only directories, of 1000 bytes each. */
+export function directoryLayers(directory: string): StoreParts['layers'] {
+  mkdirSync(directory, { recursive: true });
+  return {
+    remove: (layer) => rm(join(directory, layer), { recursive: true, force: true }),
+    usage: async (layer) => ({ bytes: existsSync(join(directory, layer)) ? 1000 : 0, inodes: 1 }),
+    list: async function* list() {
+      for (const name of await readdir(directory)) {
+        yield { layer: name as LayerId, createdMs: (await stat(join(directory, name))).mtimeMs };
+      }
     },
   };
 }
