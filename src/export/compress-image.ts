@@ -1,68 +1,64 @@
-import type { CacheIndex } from '../core/cache.ts';
-import type { SlotPool } from '../core/concurrency.ts';
-import type { ContentStore } from '../core/content.ts';
-import { compress } from '../oci/compression.ts';
 import { decodeIndex, encodeDocument } from '../oci/decode.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import type { Digest } from '../oci/digest.ts';
-import type { Manifest } from '../oci/manifest.ts';
-import { isIndexType, isManifestType, layerCompression, MediaTypes } from '../oci/media-type.ts';
+import type { Index, Manifest } from '../oci/manifest.ts';
+import { isIndexType, layerCompression, MediaTypes } from '../oci/media-type.ts';
 import { readDecoded, readManifest } from './image-blobs.ts';
+import { type CompressionWish, type CompressorPorts, LayerCompressor } from './layer-compressor.ts';
+import { familyMediaType } from './layer-media-type.ts';
 
-/** What compressing an image works with. */
-export interface CompressPorts {
-  readonly content: ContentStore;
-  readonly cache: Pick<CacheIndex, 'lookupBlob' | 'recordBlob'>;
-  /** How many layers are compressed at once. */
-  readonly slots: SlotPool;
+/** How to compress an image's layers. */
+export interface CompressImageRequest extends CompressionWish {
+  readonly image: Descriptor;
+  readonly signal?: AbortSignal | undefined;
 }
-
-type Signal = { readonly signal?: AbortSignal | undefined };
-
-const LEVEL = 6;
-const OPTIONS = `gzip:${LEVEL}`;
 
 /**
- * The same image with gzip layers in place of uncompressed ones: what the store keeps plain travels compressed. Blobs made once are found
- * again; config and diff IDs stay as they are. An image that has nothing to compress is itself.
+ * The image in the store with its uncompressed layers compressed, as it goes over a network. Layers that are compressed already, the
+ * config and the diff IDs stay as they are; an image without uncompressed layers is given back itself.
  * @throws BLOB_NOT_FOUND, DIGEST_MISMATCH, DOCUMENT_INVALID, STORE_FULL
  */
-export async function compressImage(ports: CompressPorts, image: Descriptor, o: Signal): Promise<Descriptor> {
-  if (isIndexType(image.mediaType)) return compressIndex(ports, image, o);
-  if (!isManifestType(image.mediaType)) return image;
-  const manifest = await readManifest(ports.content, image);
-  const layers = await Promise.all(manifest.layers.map((layer) => compressLayer(ports, layer, o)));
-  if (layers.every((layer, place) => layer === manifest.layers[place])) return image;
-  const compressed: Manifest = { ...manifest, layers };
-  return { ...image, ...(await ports.content.write(encodeDocument(compressed), o)) };
+export async function compressImage(ports: CompressorPorts, request: CompressImageRequest): Promise<Descriptor> {
+  const compressor = new LayerCompressor(ports);
+  const convert = async (image: Descriptor): Promise<Descriptor> => {
+    if (!isIndexType(image.mediaType)) return convertManifest(ports, { ...request, image, compressor });
+    const index = await readDecoded(ports.content, image, decodeIndex);
+    const manifests = await Promise.all(index.manifests.map(convert));
+    return writeChanged(ports, image, { before: index, after: { ...index, manifests } });
+  };
+  return convert(request.image);
 }
 
-async function compressIndex(ports: CompressPorts, image: Descriptor, o: Signal): Promise<Descriptor> {
-  const index = await readDecoded(ports.content, image, decodeIndex);
-  const manifests: Descriptor[] = [];
-  for (const child of index.manifests) {
-    const isHere = (await ports.content.lookup(child.digest)) !== undefined;
-    manifests.push(isHere ? await compressImage(ports, child, o) : child);
-  }
-  if (manifests.every((child, place) => child === index.manifests[place])) return image;
-  return { ...image, ...(await ports.content.write(encodeDocument({ ...index, manifests }), o)) };
+interface Conversion extends CompressImageRequest {
+  readonly compressor: LayerCompressor;
 }
 
-async function compressLayer(
-  { content, cache, slots }: CompressPorts,
-  layer: Descriptor,
-  o: Signal,
+async function convertManifest(
+  ports: CompressorPorts,
+  { image, compressor, signal, ...wish }: Conversion,
 ): Promise<Descriptor> {
-  if (layerCompression(layer.mediaType) !== 'uncompressed') return layer;
-  const mediaType = layer.mediaType === MediaTypes.dockerLayer ? MediaTypes.dockerLayerGzip : MediaTypes.layerGzip;
-  const diffId: Digest = layer.digest;
-  const known = await cache.lookupBlob(diffId, OPTIONS);
-  const found = known === undefined ? undefined : await content.lookup(known.digest);
-  if (found !== undefined) return { ...layer, mediaType, digest: found.digest, size: found.size };
-  const made = await slots.run(
-    () => content.write(compress(content.read(layer, o), { compression: 'gzip', level: LEVEL }), o),
-    o.signal,
+  const manifest = await readManifest(ports.content, image);
+  const family = image.mediaType === MediaTypes.dockerManifest ? 'docker' : 'oci';
+  const mediaType = familyMediaType(wish.compression, family);
+  if (mediaType === undefined) return image;
+  const layers = await Promise.all(
+    manifest.layers.map(async (layer) => {
+      if (layerCompression(layer.mediaType) !== 'uncompressed') return layer;
+      const tar = { diffId: layer.digest, open: () => ports.content.read(layer, { signal }) };
+      const blob = (await compressor.lookup(tar.diffId, wish)) ?? (await compressor.write(tar, wish, { signal }));
+      return { ...layer, mediaType, digest: blob.digest, size: blob.size };
+    }),
   );
-  await cache.recordBlob(diffId, OPTIONS, { mediaType: MediaTypes.layerGzip, digest: made.digest, size: made.size });
-  return { ...layer, mediaType, digest: made.digest, size: made.size };
+  return writeChanged(ports, image, { before: manifest, after: { ...manifest, layers } });
+}
+
+/** Stores the new document where it differs, with the old descriptor's annotations and platform. */
+async function writeChanged<T extends Manifest | Index>(
+  { content }: CompressorPorts,
+  image: Descriptor,
+  { before, after }: { readonly before: T; readonly after: T },
+): Promise<Descriptor> {
+  const bytes = encodeDocument(after);
+  // Another program's document is spelled another way; as long as it says the same, its own bytes stay.
+  if (bytes.equals(encodeDocument(before))) return image;
+  return { ...image, ...(await content.write(bytes)) };
 }

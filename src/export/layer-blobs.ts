@@ -2,15 +2,16 @@ import type { LayerInfo } from '../core/cache.ts';
 import type { BlobInfo } from '../core/content.ts';
 import { BuildError } from '../core/error.ts';
 import type { AssembleRequest } from '../core/image.ts';
-import { compress, decompress } from '../oci/compression.ts';
+import { decompress } from '../oci/compression.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { type Digest, Digester } from '../oci/digest.ts';
-import { type Compression, layerCompression } from '../oci/media-type.ts';
+import { layerCompression } from '../oci/media-type.ts';
+import { type CompressionWish, LayerCompressor } from './layer-compressor.ts';
 import { familyMediaType } from './layer-media-type.ts';
 import type { LayerTarPorts, LayerTarRequest, LayerTars } from './layer-tars.ts';
 
 /** The wishes of an `AssembleRequest` that decide how a layer's blob looks. */
-export type BlobWish = Pick<AssembleRequest, 'compression' | 'compressionLevel' | 'recompress' | 'mediaTypes'>;
+export type BlobWish = CompressionWish & Pick<AssembleRequest, 'recompress' | 'mediaTypes'>;
 
 /** A layer of an image under assembly. */
 export interface ImageLayer {
@@ -26,19 +27,25 @@ export interface LayerBlob {
   readonly info: LayerInfo;
 }
 
-const DEFAULT_LEVELS: Readonly<Record<Compression, number>> = { uncompressed: 0, gzip: 6, zstd: 3 };
-
 type Signal = { readonly signal?: AbortSignal | undefined };
+
+interface StoredTar {
+  readonly info: LayerInfo;
+  /** Set where the tar itself is a blob of the store. */
+  readonly stored?: BlobInfo;
+  readonly open: () => AsyncIterable<Uint8Array>;
+}
 
 /** Gives every layer a blob in the content store: one that is there wherever possible, else one made from the layer's tar. */
 export class LayerBlobs {
   readonly #ports: LayerTarPorts;
   readonly #tars: LayerTars;
-  readonly #compressing = new Map<string, Promise<BlobInfo>>();
+  readonly #compressor: LayerCompressor;
 
   constructor(ports: LayerTarPorts, tars: LayerTars) {
     this.#ports = ports;
     this.#tars = tars;
+    this.#compressor = new LayerCompressor(ports);
   }
 
   /** @throws OUTPUT_INVALID where the media types have none for the compression. */
@@ -47,12 +54,10 @@ export class LayerBlobs {
     if (reused !== undefined) return { descriptor: reused, info: layer.info };
     const mediaType = familyMediaType(wish.compression, wish.mediaTypes);
     if (mediaType === undefined) {
-      throw new BuildError('OUTPUT_INVALID', {
-        output: 'type=image',
-        reason: `${wish.compression} needs oci media types`,
-      });
+      const reason = `${wish.compression} needs oci media types`;
+      throw new BuildError('OUTPUT_INVALID', { output: 'type=image', reason });
     }
-    const known = await this.#lookup(layer.info.diffId, wish);
+    const known = await this.#compressor.lookup(layer.info.diffId, wish);
     const { blob, info } = known === undefined ? await this.#make(layer, wish, o) : { blob: known, info: layer.info };
     return { descriptor: { mediaType, digest: blob.digest, size: blob.size }, info };
   }
@@ -66,71 +71,29 @@ export class LayerBlobs {
     return { mediaType, digest: base.digest, size: base.size };
   }
 
-  async #lookup(diffId: Digest, wish: BlobWish): Promise<BlobInfo | undefined> {
-    if (wish.compression === 'uncompressed') return this.#ports.content.lookup(diffId);
-    const recorded = await this.#ports.cache.lookupBlob(diffId, optionsOf(wish));
-    return recorded === undefined ? undefined : this.#ports.content.lookup(recorded.digest);
-  }
-
   async #make(
     layer: ImageLayer,
     wish: BlobWish,
     o: Signal,
   ): Promise<{ readonly blob: BlobInfo; readonly info: LayerInfo }> {
-    const tar = await this.#tarSource(layer, o);
-    if (wish.compression === 'uncompressed' && tar.stored !== undefined) return { blob: tar.stored, info: tar.info };
-    const key = `${tar.info.diffId} ${optionsOf(wish)}`;
-    const running = this.#compressing.get(key);
-    if (running !== undefined) return { blob: await running, info: tar.info };
-    const compressing = this.#ports.slots.run(() => this.#compress(tar, wish, o), o.signal);
-    this.#compressing.set(key, compressing);
-    try {
-      return { blob: await compressing, info: tar.info };
-    } finally {
-      this.#compressing.delete(key);
-    }
-  }
-
-  async #compress(tar: TarSource, wish: BlobWish, o: Signal): Promise<BlobInfo> {
-    if (wish.compression === 'uncompressed') return this.#ports.content.write(tar.open(), o);
-    const level = wish.compressionLevel ?? DEFAULT_LEVELS[wish.compression];
-    const blob = await this.#ports.content.write(compress(tar.open(), { compression: wish.compression, level }), o);
-    const mediaType = familyMediaType(wish.compression, 'oci');
-    if (mediaType !== undefined) {
-      await this.#ports.cache.recordBlob(tar.info.diffId, optionsOf(wish), { mediaType, ...blob });
-    }
-    return blob;
+    const { info, stored, open } = await this.#findTar(layer, o);
+    if (wish.compression === 'uncompressed' && stored !== undefined) return { blob: stored, info };
+    return { blob: await this.#compressor.write({ diffId: info.diffId, open }, wish, o), info };
   }
 
   /** The tar from the store, from the base's blob, or made again from the unpacked layer: then it may have a diff ID of its own. */
-  async #tarSource(layer: ImageLayer, o: Signal): Promise<TarSource> {
+  async #findTar({ info, base, tar }: ImageLayer, o: Signal): Promise<StoredTar> {
     const { content } = this.#ports;
-    const stored = await content.lookup(layer.info.diffId);
-    if (stored !== undefined) return { info: layer.info, stored, open: () => content.read(stored, o) };
-    const { base } = layer;
+    const stored = await content.lookup(info.diffId);
+    if (stored !== undefined) return { info, stored, open: () => content.read(stored, o) };
     const compression = base === undefined ? undefined : layerCompression(base.mediaType);
     if (base !== undefined && compression !== undefined && (await content.lookup(base.digest)) !== undefined) {
-      return {
-        info: layer.info,
-        open: () => verified(decompress(content.read(base, o), compression), layer.info.diffId),
-      };
+      return { info, open: () => verified(decompress(content.read(base, o), compression), info.diffId) };
     }
-    const info = await this.#tars.make(layer.tar);
-    const blob = { digest: info.diffId, size: info.size };
-    return { info, stored: blob, open: () => content.read(blob, o) };
+    const made = await this.#tars.make(tar);
+    const blob = { digest: made.diffId, size: made.size };
+    return { info: made, stored: blob, open: () => content.read(blob, o) };
   }
-}
-
-interface TarSource {
-  readonly info: LayerInfo;
-  /** Set where the tar itself is a blob of the store. */
-  readonly stored?: BlobInfo;
-  readonly open: () => AsyncIterable<Uint8Array>;
-}
-
-/** How the cache index calls a compression: `gzip:6`. */
-function optionsOf({ compression, compressionLevel }: BlobWish): string {
-  return `${compression}:${compressionLevel ?? DEFAULT_LEVELS[compression]}`;
 }
 
 async function* verified(tar: AsyncIterable<Uint8Array>, diffId: Digest): AsyncGenerator<Uint8Array> {

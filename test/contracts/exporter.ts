@@ -11,30 +11,42 @@ import { temporaryStore } from '../support/store-rig.ts';
 import { codeOf } from './content-store.ts';
 
 /** An exporter of images to a path. */
-export type ExporterUnderTest = (content: ContentStore, o: { readonly images: readonly ExportImage[]; readonly dest: string }) => Promise<void>;
+export type ExporterUnderTest = (
+  content: ContentStore,
+  o: { readonly images: readonly ExportImage[]; readonly dest: string },
+) => Promise<void>;
 
 /** What every exporter of images to files does. */
 export function exporterContract(name: string, exportTo: ExporterUnderTest): void {
   describe(`exporter: ${name}`, () => {
-    it.each(['uncompressed', 'gzip', 'zstd'] as const)('%s: what it writes loads into another store, sound and named', async (compression) => {
-      await using rig = await openExportRig();
-      await using other = await temporaryStore();
-      const { manifest, config } = await rig.assemble({ compression });
-      const dest = join(rig.work, 'out');
-      await exportTo(rig.content, { images: [{ image: manifest, names: [APP, 'registry.test:5000/a/b:v2'] }], dest });
-      expect(readdirSync(rig.work)).toEqual(['out']);
-      const loaded = await loadArchive(other, { input: dest });
-      expect(loaded).toEqual([{ image: manifest, names: [APP, 'registry.test:5000/a/b:v2'] }]);
-      expect(await validateImage(other.content, manifest)).toEqual([]);
-      expect((await other.names.list()).map(({ reference }) => reference)).toEqual([APP, 'registry.test:5000/a/b:v2']);
-      expect(await other.content.lookup(config.digest)).toBeDefined();
-    });
+    it.each(['uncompressed', 'gzip', 'zstd'] as const)(
+      '%s: what it writes loads into another store, sound and named',
+      async (compression) => {
+        await using rig = await openExportRig();
+        await using other = await temporaryStore();
+        const { manifest, config } = await rig.assemble({ compression });
+        const dest = join(rig.work, 'out');
+        await exportTo(rig.content, { images: [{ image: manifest, names: [APP, 'registry.test:5000/a/b:v2'] }], dest });
+        expect(readdirSync(rig.work)).toEqual(['out']);
+        const loaded = await loadArchive(other, { input: dest });
+        expect(loaded).toEqual([{ image: manifest, names: [APP, 'registry.test:5000/a/b:v2'] }]);
+        expect(await validateImage(other.content, manifest)).toEqual([]);
+        expect((await other.names.list()).map(({ reference }) => reference)).toEqual([
+          APP,
+          'registry.test:5000/a/b:v2',
+        ]);
+        expect(await other.content.lookup(config.digest)).toBeDefined();
+      },
+    );
     it('several images: all arrive, shared blobs once', async () => {
       await using rig = await openExportRig();
       await using other = await temporaryStore();
       const [one, two] = [await rig.assemble(), await rig.assemble({ compression: 'gzip' })];
       const dest = join(rig.work, 'out');
-      const images = [one, two, one].map(({ manifest }, i) => ({ image: manifest, names: [`docker.io/library/app:${i}`] }));
+      const images = [one, two, one].map(({ manifest }, i) => ({
+        image: manifest,
+        names: [`docker.io/library/app:${i}`],
+      }));
       await exportTo(rig.content, { images, dest });
       const loaded = await loadArchive(other, { input: dest });
       expect(loaded.flatMap(({ names }) => names).toSorted()).toEqual(images.flatMap(({ names }) => names));
@@ -80,5 +92,7 @@ export function exporterContract(name: string, exportTo: ExporterUnderTest): voi
 function treeDigest(path: string): readonly string[] {
   if (statSync(path).isFile()) return [digestOf(readFileSync(path))];
   const names = readdirSync(path, { recursive: true, encoding: 'utf8' }).toSorted();
-  return names.filter((name) => statSync(join(path, name)).isFile()).map((name) => `${name} ${digestOf(readFileSync(join(path, name)))}`);
+  return names
+    .filter((name) => statSync(join(path, name)).isFile())
+    .map((name) => `${name} ${digestOf(readFileSync(join(path, name)))}`);
 }

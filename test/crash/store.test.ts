@@ -1,19 +1,14 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { CacheKey } from '../../src/core/cache.ts';
-import { validateImage } from '../../src/export/validate-image.ts';
-import { type Digest, digestOf } from '../../src/oci/digest.ts';
-import { MediaTypes } from '../../src/oci/media-type.ts';
 import { pruneStore } from '../../src/store/prune.ts';
 import { cacheKey, cacheRecord } from '../contracts/cache-index.ts';
 import { codeOf } from '../contracts/content-store.ts';
+import { expectSound, runWriter, startWriter } from '../support/killed-process.ts';
 import { describeWith } from '../support/requires.ts';
 import { chunked, openStore, type OpenStore, temporaryDirectory } from '../support/store-rig.ts';
 
-const WRITER = resolve(import.meta.dirname, '../support/store-writer.ts');
 const WRITE_POINTS = [
   'blob-written',
   'blob-synced',
@@ -25,21 +20,26 @@ const WRITE_POINTS = [
 ] as const;
 
 describe('kill -9 of a writer', () => {
-  it.each(WRITE_POINTS)('at %s: what it was told is stored is there, nothing is broken, the next one succeeds', async (failpoint) => {
-    await using directory = await temporaryDirectory();
-    const store = join(directory.path, 's');
-    const before = await runWriter({ store, prefix: 'before', count: 1 });
-    const killed = await runWriter({ store, prefix: 'a', count: 3, failpoint });
-    expect(killed.signal).toBe('SIGKILL');
-    await expectSound(store, [...before.lines, ...killed.lines]);
-    const after = await runWriter({ store, prefix: 'a', count: 3 });
-    expect(after.signal).toBeNull();
-    await expectSound(store, [...before.lines, ...after.lines]);
-  });
+  it.each(WRITE_POINTS)(
+    'at %s: what it was told is stored is there, nothing is broken, the next one succeeds',
+    async (failpoint) => {
+      await using directory = await temporaryDirectory();
+      const store = join(directory.path, 's');
+      const before = await runWriter({ store, prefix: 'before', count: 1 });
+      const killed = await runWriter({ store, prefix: 'a', count: 3, failpoint });
+      expect(killed.signal).toBe('SIGKILL');
+      await expectSound(store, [...before.lines, ...killed.lines]);
+      const after = await runWriter({ store, prefix: 'a', count: 3 });
+      expect(after.signal).toBeNull();
+      await expectSound(store, [...before.lines, ...after.lines]);
+    },
+  );
   it('six at once, three of them killed: nothing acknowledged is lost, the others go on', async () => {
     await using directory = await temporaryDirectory();
     const store = join(directory.path, 's');
-    const writers = Array.from({ length: 6 }, (_, i) => startWriter({ store, prefix: `w${i}-`, count: i < 3 ? 1_000_000 : 12 }));
+    const writers = Array.from({ length: 6 }, (_, i) =>
+      startWriter({ store, prefix: `w${i}-`, count: i < 3 ? 1_000_000 : 12 }),
+    );
     for (const writer of writers.slice(0, 3)) {
       await writer.reached(10);
       writer.child.kill('SIGKILL');
@@ -68,7 +68,10 @@ describeWith(['root'], 'a full disk', () => {
       expect(await codeOf(store.content.write(Buffer.from('small')))).toMatch(/STORE_FULL|no error/);
       expect(await codeOf(store.names.set('docker.io/library/app:new', image!.image))).toMatch(/STORE_FULL|no error/);
       expect(await codeOf(fillIndex(store))).toBe('STORE_FULL');
-      const parts = { ...store, layers: { remove: async () => undefined, usage: async () => ({ bytes: 0, inodes: 0 }) } };
+      const parts = {
+        ...store,
+        layers: { remove: async () => undefined, usage: async () => ({ bytes: 0, inodes: 0 }) },
+      };
       await filler[Symbol.asyncDispose]();
       await pruneStore(parts, { scope: 'dangling' });
       await store.cache.record([cacheKey('again')], cacheRecord('a'));
@@ -80,71 +83,15 @@ describeWith(['root'], 'a full disk', () => {
 
 function smallDisk(path: string): Disposable & { readonly path: string } {
   mkdirSync(path);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', path]);
-  return { path, [Symbol.dispose]: () => void execFileSync('umount', [path]) };
+  run('mount', '-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', path);
+  return { path, [Symbol.dispose]: () => run('umount', path) };
+}
+
+function run(program: string, ...args: readonly string[]): void {
+  execFileSync(program, args);
 }
 
 async function fillIndex(store: OpenStore): Promise<void> {
   const record = { ...cacheRecord('a'), fields: 'x'.repeat(100_000) };
   for (let i = 0; i < 200; i++) await store.cache.record([cacheKey(`fill ${i}`)], record);
-}
-
-interface WriterOptions {
-  readonly store: string;
-  readonly prefix: string;
-  readonly count: number;
-  readonly failpoint?: string;
-}
-
-interface WriterEnd {
-  readonly signal: NodeJS.Signals | null;
-  readonly lines: readonly string[];
-}
-
-function startWriter({ store, prefix, count, failpoint }: WriterOptions): {
-  readonly child: ChildProcess;
-  readonly end: Promise<WriterEnd>;
-  reached(lines: number): Promise<void>;
-} {
-  const child = spawn(process.execPath, ['--no-warnings', WRITER, store, prefix, String(count)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, TSBUILD_FAILPOINT: failpoint ?? '' },
-  });
-  let text = '';
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-  const linesSoFar = (): readonly string[] => text.split('\n').slice(0, -1);
-  const end = once(child, 'close').then(([, signal]) => ({ signal: signal as NodeJS.Signals | null, lines: linesSoFar() }));
-  return {
-    child,
-    end,
-    reached: async (lines) => {
-      while (linesSoFar().length < lines) await once(child.stdout, 'data');
-    },
-  };
-}
-
-function runWriter(o: WriterOptions): Promise<WriterEnd> {
-  return startWriter(o).end;
-}
-
-/** Every blob is what its name says, every image whole, every acknowledged thing there, and nothing of the dead is left. */
-async function expectSound(path: string, lines: readonly string[]): Promise<void> {
-  await using store = await openStore(path);
-  for await (const blob of store.content.list()) {
-    for await (const _ of store.content.read(blob)) continue;
-  }
-  for (const { image } of await store.names.list()) expect(await validateImage(store.content, image)).toEqual([]);
-  for (const line of lines) {
-    const [kind, what = ''] = line.split(' ');
-    if (kind === 'blob') expect(await validateImage(store.content, await describeImage(store, what as Digest))).toEqual([]);
-    if (kind === 'record') expect((await store.cache.lookup(digestOf(what) as CacheKey))?.fields).toBe(what);
-    if (kind === 'name') expect(await store.names.lookup(`docker.io/library/app:${what}`)).toBeDefined();
-  }
-  expect(readdirSync(join(path, 'tmp'))).toHaveLength(1);
-  expect(readdirSync(path).filter((name) => name.startsWith('.'))).toEqual([]);
-}
-
-async function describeImage(store: OpenStore, digest: Digest) {
-  const blob = await store.content.lookup(digest);
-  return { mediaType: MediaTypes.manifest, ...blob! };
 }

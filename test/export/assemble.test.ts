@@ -14,19 +14,22 @@ import { layerTar } from '../support/synthetic-layers.ts';
 const STACK = ['layer-1', 'layer-2'] as unknown as readonly LayerId[];
 
 describe('assemble: layers', () => {
-  it.each(['uncompressed', 'gzip', 'zstd'] as const)('%s: a sound image, its layers in the order of the stack', async (compression) => {
-    await using rig = await openExportRig();
-    const image = await rig.assemble({ compression });
-    expect(await validateImage(rig.content, image.manifest)).toEqual([]);
-    const config = decodeImageConfig(await rig.content.readDocument(image.config));
-    expect(config.rootfs.diff_ids).toEqual([
-      digestOf(await layerTar({ 'etc/motd': 'hello\n', 'usr/share/big': 'The quick brown fox. '.repeat(20_000) })),
-      digestOf(await layerTar({ 'etc/app.conf': 'x=1\n', 'etc/motd': null })),
-    ]);
-    const manifest = decodeManifest(await rig.content.readDocument(image.manifest));
-    expect(manifest.layers).toEqual(image.layers);
-    expect(manifest.mediaType).toBe(MediaTypes.manifest);
-  });
+  it.each(['uncompressed', 'gzip', 'zstd'] as const)(
+    '%s: a sound image, its layers in the order of the stack',
+    async (compression) => {
+      await using rig = await openExportRig();
+      const image = await rig.assemble({ compression });
+      expect(await validateImage(rig.content, image.manifest)).toEqual([]);
+      const config = decodeImageConfig(await rig.content.readDocument(image.config));
+      expect(config.rootfs.diff_ids).toEqual([
+        digestOf(await layerTar({ 'etc/motd': 'hello\n', 'usr/share/big': 'The quick brown fox. '.repeat(20_000) })),
+        digestOf(await layerTar({ 'etc/app.conf': 'x=1\n', 'etc/motd': null })),
+      ]);
+      const manifest = decodeManifest(await rig.content.readDocument(image.manifest));
+      expect(manifest.layers).toEqual(image.layers);
+      expect(manifest.mediaType).toBe(MediaTypes.manifest);
+    },
+  );
   it('uncompressed: the blob is the tar itself', async () => {
     await using rig = await openExportRig();
     const { layers, config } = await rig.assemble();
@@ -35,7 +38,8 @@ describe('assemble: layers', () => {
   });
   it('tars: each is made once, whoever asks, how often, and in which process', async () => {
     await using rig = await openExportRig();
-    for (const _ of [1, 2]) for (const [i, layer] of STACK.entries()) rig.assembler.layerCommitted(layer, STACK.slice(0, i));
+    for (const _ of [1, 2])
+      for (const [i, layer] of STACK.entries()) rig.assembler.layerCommitted(layer, STACK.slice(0, i));
     await Promise.all([rig.assemble(), rig.assemble({ compression: 'gzip' }), rig.assemble({ compression: 'zstd' })]);
     await using later = openAssembler({ ...rig, codec: rig.layers, slots: new SlotPool(2) });
     later.layerCommitted(STACK[0]!, []);
@@ -95,7 +99,9 @@ describe('assemble: times', () => {
     const kept = await rig.assemble();
     const image = await rig.assemble({ epochSeconds: 1_000_000, timestamps: 'rewrite' });
     const config = decodeImageConfig(await rig.content.readDocument(image.config));
-    expect(config.rootfs.diff_ids[1]).toBe(digestOf(await layerTar({ 'etc/app.conf': 'x=1\n', 'etc/motd': null }, 1_000_000)));
+    expect(config.rootfs.diff_ids[1]).toBe(
+      digestOf(await layerTar({ 'etc/app.conf': 'x=1\n', 'etc/motd': null }, 1_000_000)),
+    );
     expect(config.created).toBe('1970-01-12T13:46:40.000Z');
     expect(await validateImage(rig.content, image.manifest)).toEqual([]);
     expect(await rig.assemble()).toEqual(kept);
@@ -141,7 +147,13 @@ describe('assemble: on a base image', () => {
     const lying = { ...base, config: { ...base.config, rootfs: { ...base.config.rootfs, diff_ids: [wrong] } } };
     await rig.cache.recordLayer({ layer: 'liar' as LayerId, diffId: wrong, size: 1, createdMs: 1 });
     const stack = ['liar', 'layer-2'] as unknown as readonly LayerId[];
-    const assembling = rig.assembler.assemble({ ...request, stack, bases: [lying], compression: 'zstd', recompress: 'force' });
+    const assembling = rig.assembler.assemble({
+      ...request,
+      stack,
+      bases: [lying],
+      compression: 'zstd',
+      recompress: 'force',
+    });
     expect(await codeOf(assembling)).toBe('DIGEST_MISMATCH');
   });
 });
@@ -150,7 +162,11 @@ describe('assemble: on a base image', () => {
 async function withBase(rig: ExportRig): Promise<{ base: ResolvedImage; request: ReturnType<typeof assembleRequest> }> {
   const plain = assembleRequest(STACK);
   const history = plain.draft.history.slice(0, 1);
-  const image = await rig.assemble({ stack: STACK.slice(0, 1), draft: { ...plain.draft, history }, compression: 'gzip' });
+  const image = await rig.assemble({
+    stack: STACK.slice(0, 1),
+    draft: { ...plain.draft, history },
+    compression: 'gzip',
+  });
   const config = decodeImageConfig(await rig.content.readDocument(image.config));
   const base: ResolvedImage = {
     reference: 'docker.io/library/base:latest',
@@ -160,5 +176,8 @@ async function withBase(rig: ExportRig): Promise<{ base: ResolvedImage; request:
     layers: image.layers,
   };
   const own = plain.draft.history.slice(1);
-  return { base, request: { ...plain, bases: [base], draft: { ...plain.draft, history: [...config.history, ...own] } } };
+  return {
+    base,
+    request: { ...plain, bases: [base], draft: { ...plain.draft, history: [...config.history, ...own] } },
+  };
 }

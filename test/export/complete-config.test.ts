@@ -8,7 +8,10 @@ const platform = { architecture: 'amd64', os: 'linux', config: {} };
 const [T1, T2, T3] = ['2026-01-01T00:00:00.000Z', '2026-01-02T00:00:00.000Z', '2026-01-03T00:00:00.000Z'] as const;
 const empty = (created_by: string): HistoryEntry => ({ created_by, empty_layer: true });
 
-function layer(name: string, created?: string): { readonly diffId: ReturnType<typeof digestOf>; readonly created?: string } {
+function layer(
+  name: string,
+  created?: string,
+): { readonly diffId: ReturnType<typeof digestOf>; readonly created?: string } {
   return { diffId: digestOf(name), ...(created !== undefined && { created }) };
 }
 
@@ -29,16 +32,25 @@ describe('completeConfig', () => {
   it('SOURCE_DATE_EPOCH: nothing is later, what is earlier stays', () => {
     const epochSeconds = Date.parse(T2) / 1000;
     const history = [{ created: T1 }, { created: T3 }, { created_by: 'RUN' }, empty('CMD')];
-    const config = completeConfig({ config: platform, history }, ['a', 'b', 'c'].map((name) => layer(name, T3)), epochSeconds);
+    const config = completeConfig(
+      { config: platform, history },
+      ['a', 'b', 'c'].map((name) => layer(name, T3)),
+      epochSeconds,
+    );
     expect(config.history.map(({ created }) => created)).toEqual([T1, T2, T2, T2]);
     expect(config.created).toBe(T2);
   });
   it('no layers, no history: the epoch, not the clock', () => {
     expect(completeConfig({ config: platform, history: [] }, []).created).toBe('1970-01-01T00:00:00.000Z');
-    expect(completeConfig({ config: platform, history: [empty('CMD')] }, []).history[0]?.created).toBe('1970-01-01T00:00:00.000Z');
+    expect(completeConfig({ config: platform, history: [empty('CMD')] }, []).history[0]?.created).toBe(
+      '1970-01-01T00:00:00.000Z',
+    );
   });
   it('a base without history, or with too much of it: the newest entries keep their layers', () => {
-    const missing = completeConfig({ config: platform, history: [{ created_by: 'RUN' }] }, [layer('a'), layer('b', T2)]);
+    const missing = completeConfig({ config: platform, history: [{ created_by: 'RUN' }] }, [
+      layer('a'),
+      layer('b', T2),
+    ]);
     expect(missing.history.map(({ created_by }) => created_by)).toEqual([undefined, 'RUN']);
     const surplus = completeConfig({ config: platform, history: [{}, {}, { created_by: 'RUN' }] }, [layer('b', T2)]);
     expect(surplus.history.map(({ empty_layer }) => empty_layer)).toEqual([true, true, undefined]);
@@ -46,7 +58,10 @@ describe('completeConfig', () => {
   it('always: one non-empty entry per layer, every entry dated, never after created', () => {
     const entry = fc.record({ empty_layer: fc.boolean(), created: fc.constantFrom(T1, T2, T3) }, { requiredKeys: [] });
     const property = fc.property(fc.array(entry), fc.array(fc.constantFrom(T1, T2, T3)), (history, times) => {
-      const config = completeConfig({ config: platform, history }, times.map((time, i) => layer(`${i}`, time)));
+      const config = completeConfig(
+        { config: platform, history },
+        times.map((time, i) => layer(`${i}`, time)),
+      );
       expect(config.history.filter(({ empty_layer }) => empty_layer !== true)).toHaveLength(times.length);
       expect(config.history.every(({ created }) => created !== undefined)).toBe(true);
       expect(config.created).toBe(config.history.at(-1)?.created ?? '1970-01-01T00:00:00.000Z');

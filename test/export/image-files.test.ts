@@ -4,6 +4,7 @@ import { PassThrough, Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { exportDockerArchive } from '../../src/export/docker-archive.ts';
 import { writeImageIndex } from '../../src/export/image-index.ts';
+import { blobPath } from '../../src/export/layout-files.ts';
 import { loadArchive } from '../../src/export/load-archive.ts';
 import { exportOciLayout } from '../../src/export/oci-layout.ts';
 import { validateImage } from '../../src/export/validate-image.ts';
@@ -74,7 +75,9 @@ describe('oci directory', () => {
     await exportOciLayout(rig.content, { ...request, dest: join(rig.work, 'empty') });
     mkdirSync(join(rig.work, 'full'));
     writeFileSync(join(rig.work, 'full/notes'), 'mine');
-    expect(await codeOf(exportOciLayout(rig.content, { ...request, dest: join(rig.work, 'full') }))).toBe('OUTPUT_FAILED');
+    expect(await codeOf(exportOciLayout(rig.content, { ...request, dest: join(rig.work, 'full') }))).toBe(
+      'OUTPUT_FAILED',
+    );
     expect(readdirSync(join(rig.work, 'full'))).toEqual(['notes']);
     expect(readdirSync(rig.work).toSorted()).toEqual(['empty', 'full']);
   });
@@ -87,7 +90,9 @@ describe('output files', () => {
     const dest = join(rig.work, 'out.tar');
     writeFileSync(dest, 'the old one');
     writeFileSync(rig.content.path(layers[1]!.digest), 'damaged');
-    expect(await codeOf(exportDockerArchive(rig.content, { images: [{ image: manifest, names: [] }], dest }))).toBe('DIGEST_MISMATCH');
+    expect(await codeOf(exportDockerArchive(rig.content, { images: [{ image: manifest, names: [] }], dest }))).toBe(
+      'DIGEST_MISMATCH',
+    );
     expect(readFileSync(dest, 'utf8')).toBe('the old one');
     expect(readdirSync(rig.work)).toEqual(['out.tar']);
   });
@@ -97,7 +102,9 @@ describe('output files', () => {
     const request = { images: [{ image: manifest, names: [] }] };
     await exportDockerArchive(rig.content, { ...request, dest: join(rig.work, 'a/b/out.tar') });
     expect(existsSync(join(rig.work, 'a/b/out.tar'))).toBe(true);
-    expect(await codeOf(exportDockerArchive(rig.content, { ...request, dest: join(rig.work, 'a') }))).toBe('OUTPUT_FAILED');
+    expect(await codeOf(exportDockerArchive(rig.content, { ...request, dest: join(rig.work, 'a') }))).toBe(
+      'OUTPUT_FAILED',
+    );
   });
   it('/dev/null is written to, not replaced', async () => {
     await using rig = await openExportRig();
@@ -143,12 +150,11 @@ describe('docker archive', () => {
     const names = [APP, 'docker.io/user/app:latest', 'registry.test:5000/app:v1'];
     await exportDockerArchive(rig.content, { images: [{ image: manifest, names }], dest });
     const list = JSON.parse((await readMember(dest, 'manifest.json')).toString()) as unknown;
-    const path = (digest: string): string => `blobs/sha256/${digest.slice(7)}`;
     expect(list).toEqual([
       {
-        Config: path(config.digest),
+        Config: blobPath(config.digest),
         RepoTags: ['app:v1', 'user/app:latest', 'registry.test:5000/app:v1'],
-        Layers: layers.map(({ digest }) => path(digest)),
+        Layers: layers.map(({ digest }) => blobPath(digest)),
       },
     ]);
   });

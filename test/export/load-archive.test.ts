@@ -35,7 +35,9 @@ describe('load: forms', () => {
       'a/layer.tar': tar,
       'b/layer.tar': { link: '../a/layer.tar' },
       'c.json': encodeDocument(config),
-      'manifest.json': JSON.stringify([{ Config: 'c.json', RepoTags: ['app:v1'], Layers: ['a/layer.tar', 'b/layer.tar'] }]),
+      'manifest.json': JSON.stringify([
+        { Config: 'c.json', RepoTags: ['app:v1'], Layers: ['a/layer.tar', 'b/layer.tar'] },
+      ]),
       repositories: '{}',
     });
     await using other = await temporaryStore();
@@ -66,7 +68,11 @@ describe('load: forms', () => {
     await using rig = await openExportRig();
     const directory = join(rig.work, 'out');
     const { manifest } = await rig.assemble();
-    await exportOciLayout(rig.content, { images: [{ image: manifest, names: [APP] }], form: 'directory', dest: directory });
+    await exportOciLayout(rig.content, {
+      images: [{ image: manifest, names: [APP] }],
+      form: 'directory',
+      dest: directory,
+    });
     const stray = Buffer.from('stray');
     writeFileSync(join(directory, 'blobs/sha256', digestOf(stray).slice(7)), stray);
     await using other = await temporaryStore();
@@ -83,7 +89,10 @@ describe('load: hostile and broken archives', () => {
     ['no tar', async (rig) => writeIn(rig, Buffer.alloc(5000, 'x'))],
     ['xz', async (rig) => writeIn(rig, Buffer.from('fd377a585a0000', 'hex'))],
     ['a cut archive', (rig) => cutArchive(rig)],
-    ['a blob that is not its name', (rig) => packFiles(rig, { [`blobs/sha256/${'0'.repeat(64)}`]: 'x', 'index.json': '{}' })],
+    [
+      'a blob that is not its name',
+      (rig) => packFiles(rig, { [`blobs/sha256/${'0'.repeat(64)}`]: 'x', 'index.json': '{}' }),
+    ],
     ['a blob with a bad name', (rig) => packFiles(rig, { 'blobs/sha256/x': 'x', 'index.json': '{}' })],
     ['one member twice', (rig) => packTwice(rig)],
     ['an index that is none', (rig) => packFiles(rig, { 'index.json': '{"schemaVersion":2,"manifests":[{}]}' })],
@@ -111,7 +120,11 @@ describe('load: hostile and broken archives', () => {
     const directory = join(rig.work, 'out');
     const { manifest } = await rig.assemble();
     mkdirSync(join(rig.work, 'moved'));
-    await exportOciLayout(rig.content, { images: [{ image: manifest, names: [APP] }], form: 'directory', dest: directory });
+    await exportOciLayout(rig.content, {
+      images: [{ image: manifest, names: [APP] }],
+      form: 'directory',
+      dest: directory,
+    });
     execFileSync('mv', [join(directory, 'blobs'), join(rig.work, 'moved')]);
     symlinkSync('../moved/blobs', join(directory, 'blobs'));
     expect(await codeOf(loadArchive(other, { input: directory }))).toBe('ARCHIVE_INVALID');
@@ -147,7 +160,10 @@ function writeIn(rig: ExportRig, bytes: Uint8Array): string {
 }
 
 /** Archives by another program: GNU tar. */
-async function packFiles(rig: ExportRig, files: Readonly<Record<string, string | Uint8Array | { readonly link: string }>>): Promise<string> {
+async function packFiles(
+  rig: ExportRig,
+  files: Readonly<Record<string, string | Uint8Array | { readonly link: string }>>,
+): Promise<string> {
   const top = join(rig.work, 'members');
   for (const [name, content] of Object.entries(files)) {
     mkdirSync(join(top, name, '..'), { recursive: true });

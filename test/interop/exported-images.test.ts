@@ -32,7 +32,11 @@ describeWith(['skopeo'], 'skopeo reads what is exported', () => {
   it.each(COMPRESSIONS)('a docker archive, %s, copied to a layout and back, still loads', async (compression) => {
     await using rig = await openExportRig();
     const { manifest, config } = await rig.assemble({ compression });
-    const [first, layout, second] = ['a.tar', 'layout', 'b.tar'].map((name) => join(rig.work, name)) as [string, string, string];
+    const [first, layout, second] = ['a.tar', 'layout', 'b.tar'].map((name) => join(rig.work, name)) as [
+      string,
+      string,
+      string,
+    ];
     await exportDockerArchive(rig.content, { images: [{ image: manifest, names: [APP] }], dest: first });
     skopeo('copy', `docker-archive:${first}:app:v1`, `oci:${layout}:${APP}`);
     skopeo('copy', `oci:${layout}:${APP}`, `docker-archive:${second}:app:v1`);
@@ -43,7 +47,9 @@ describeWith(['skopeo'], 'skopeo reads what is exported', () => {
       expect(loaded?.names).toEqual([APP]);
       expect(await validateImage(other.content, loaded!.image)).toEqual([]);
     }
-    const before = JSON.parse(Buffer.from(await rig.content.readDocument(config)).toString()) as { readonly rootfs: unknown };
+    const before = JSON.parse(Buffer.from(await rig.content.readDocument(config)).toString()) as {
+      readonly rootfs: unknown;
+    };
     const after = JSON.parse(skopeo('inspect', '--config', '--raw', `docker-archive:${second}`)) as unknown;
     expect(after).toMatchObject({ rootfs: before.rootfs });
   });
@@ -54,7 +60,11 @@ describeWith(['skopeo', 'umoci', 'root'], 'umoci unpacks what is exported', () =
     await using rig = await openExportRig();
     const { manifest } = await rig.assemble({ compression });
     const layout = join(rig.work, 'layout');
-    await exportOciLayout(rig.content, { images: [{ image: manifest, names: [APP] }], form: 'directory', dest: layout });
+    await exportOciLayout(rig.content, {
+      images: [{ image: manifest, names: [APP] }],
+      form: 'directory',
+      dest: layout,
+    });
     execFileSync('umoci', ['unpack', '--image', `${layout}:v1`, join(rig.work, 'bundle')]);
     expect(readFileSync(join(rig.work, 'bundle/rootfs/etc/app.conf'), 'utf8')).toBe('x=1\n');
     expect(() => readFileSync(join(rig.work, 'bundle/rootfs/etc/motd'))).toThrow('ENOENT');
