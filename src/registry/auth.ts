@@ -56,7 +56,8 @@ export function openAuthorizer(transport: Transport, credentials: CredentialStor
     const found = await credentials.lookup(endpoint.account);
     if (auth.challenge.scheme === 'basic') return found?.kind === 'password' ? formatBasic(found) : undefined;
     const key = scopes.join(' ');
-    const known = await auth.tokens.get(key);
+    const asked = auth.tokens.get(key);
+    const known = asked === undefined ? undefined : await asked;
     if (known !== undefined && known.expiresMs > Date.now() + MARGIN_MS) return `Bearer ${known.text}`;
     const fetched = fetchToken(transport, { endpoint, challenge: auth.challenge, scopes, credentials: found, signal });
     auth.tokens.set(key, fetched);

@@ -22,6 +22,8 @@ const DEFAULT_LIMITS: TransportLimits = {
   idleTimeoutMs: 120_000,
   redirects: 10,
 };
+/** Reading on is cheaper than a new connection up to about here. */
+const DISCARD_LIMIT = 64 * 1024;
 const TRANSIENT_STATUS: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
 const REDIRECT_STATUS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
@@ -40,9 +42,15 @@ export function openTransport(o: {
   };
 }
 
-/** Throws away what is left of an answer, so that its connection can serve again. */
-export function discard(response: HttpResponse): void {
-  response.body.on('error', () => {}).resume();
+/** Throws away what is left of an answer, so that its connection can serve again; a long rest costs the connection instead. */
+export function discard({ body }: HttpResponse): void {
+  let size = 0;
+  body
+    .on('error', () => {})
+    .on('data', (chunk: Uint8Array) => {
+      size += chunk.byteLength;
+      if (size > DISCARD_LIMIT) body.destroy();
+    });
 }
 
 /** All bytes of an answer. @returns `undefined` where there are more than `limit`. */

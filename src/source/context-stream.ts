@@ -1,5 +1,6 @@
 import { BuildError } from '../core/error.ts';
 import { decompress, detectCompression } from '../oci/compression.ts';
+import { FormatError } from '../oci/format-error.ts';
 
 /** What a stream handed over as a context turned out to be. */
 export type ContextStream =
@@ -26,7 +27,8 @@ export async function openContextStream(source: AsyncIterable<Uint8Array>, name:
       instead: 'use gzip or zstd',
     });
   }
-  const plain = compression === 'uncompressed' ? packed : await peek(decompress(packed.bytes, compression));
+  const plain =
+    compression === 'uncompressed' ? packed : await peek(decompress(packed.bytes, compression)).catch(asInvalid(name));
   if (isTar(plain.head)) return { kind: 'tar', bytes: plain.bytes };
   if (compression === 'uncompressed') return { kind: 'text', bytes: plain.bytes };
   await plain.close();
@@ -34,6 +36,13 @@ export async function openContextStream(source: AsyncIterable<Uint8Array>, name:
     path: name,
     reason: `it is ${compression} data, but not of a tar archive`,
   });
+}
+
+function asInvalid(name: string): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof FormatError)) throw error;
+    throw new BuildError('ARCHIVE_INVALID', { path: name, reason: error.message }, { cause: error });
+  };
 }
 
 interface Peeked {

@@ -74,8 +74,13 @@ async function readHostFile(path: string, cwd: string): Promise<FoundDockerfile>
     const bytes = limited(await readFile(absolute), path);
     return { bytes, path, ignore: { path: `${absolute}.dockerignore`, name: `${basename(path)}.dockerignore` } };
   } catch (error) {
-    if (!isErrno(error, 'ENOENT', 'ENOTDIR', 'EISDIR')) throw error;
-    throw new BuildError('DOCKERFILE_NOT_FOUND', { path }, { cause: error });
+    if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EISDIR')) {
+      throw new BuildError('DOCKERFILE_NOT_FOUND', { path }, { cause: error });
+    }
+    if (isErrno(error, 'EACCES', 'ELOOP', 'ENAMETOOLONG')) {
+      throw new BuildError('DOCUMENT_INVALID', { what: path, reason: messageOf(error) }, { cause: error });
+    }
+    throw error;
   }
 }
 

@@ -145,7 +145,8 @@ async function store(
     } catch (error) {
       await rm(draft, { recursive: true, force: true });
       request.signal?.throwIfAborted();
-      if (isBuildError(error) || isErrno(error, 'ENOSPC', 'EDQUOT', 'EACCES', 'EROFS')) throw error;
+      if (isErrno(error, 'ENOSPC', 'EDQUOT')) throw new BuildError('STORE_FULL', { path: ports.dir }, { cause: error });
+      if (isBuildError(error) || isErrno(error, 'EACCES', 'EROFS')) throw error;
       if (attempt === BODY_ATTEMPTS) throw failed(request, messageOf(error), error);
       answer = await ask(ports, target, { request, record: undefined });
     }

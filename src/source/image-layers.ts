@@ -1,7 +1,7 @@
 import type { CacheIndex } from '../core/cache.ts';
 import type { Slots } from '../core/concurrency.ts';
 import type { ContentStore } from '../core/content.ts';
-import { BuildError } from '../core/error.ts';
+import { BuildError, isBuildError } from '../core/error.ts';
 import type { LayerCodec } from '../core/layer-codec.ts';
 import type { LayerId, LayerStack, Snapshotter } from '../core/snapshot.ts';
 import type { ImageSource } from '../core/source.ts';
@@ -61,7 +61,7 @@ export function openLayerFetcher(ports: LayerPorts): LayerFetcher {
         if (present !== undefined) return present;
         // With this task's own signal: whoever began the download may give up earlier.
         await fetchBlob(layer.blob, origin, { ...o, signal });
-        return unpackLayer(ports, { ...o, layer, lower, signal });
+        return unpackLayer(ports, { ...o, layer, lower, origin, signal });
       };
       stack.push(await unpacks.run(layer.diffId, unpack, o.signal));
     }
@@ -111,13 +111,14 @@ async function storeBlob({ content, slots }: LayerPorts, o: BlobRequest): Promis
 interface UnpackRequest {
   readonly layer: ImageLayer;
   readonly lower: LayerStack;
+  readonly origin: ImageOrigin | undefined;
   readonly progress?: LayersOptions['progress'];
   readonly signal: AbortSignal;
 }
 
 async function unpackLayer(ports: LayerPorts, o: UnpackRequest): Promise<LayerId> {
   const { blob, diffId } = o.layer;
-  const { layer, diffId: actual, size } = await ports.slots.io.run(() => applyBlob(ports, o), o.signal);
+  const { layer, diffId: actual, size } = await applyWhole(ports, o);
   if (actual !== diffId) {
     await ports.snapshots.remove(layer);
     throw new BuildError('DIGEST_MISMATCH', { what: `the content of layer ${blob.digest}`, expected: diffId, actual });
@@ -125,6 +126,30 @@ async function unpackLayer(ports: LayerPorts, o: UnpackRequest): Promise<LayerId
   await ports.index.recordLayer({ layer, diffId, size, createdMs: Date.now() });
   await ports.index.recordBlob(diffId, `pulled:${blob.digest}`, blob);
   return layer;
+}
+
+/** A blob that has gone bad in the store is fetched again, once. */
+async function applyWhole(ports: LayerPorts, o: UnpackRequest): ReturnType<LayerCodec['apply']> {
+  const apply = (): ReturnType<LayerCodec['apply']> => ports.slots.io.run(() => applyBlob(ports, o), o.signal);
+  try {
+    return await apply();
+  } catch (error) {
+    const { blob } = o.layer;
+    if (o.signal.aborted || o.origin === undefined || !(await isCorrupt(ports, o))) throw error;
+    await ports.content.remove(blob.digest);
+    await storeBlob(ports, { ...o, blob });
+    return apply();
+  }
+}
+
+async function isCorrupt({ content }: LayerPorts, { layer, signal }: UnpackRequest): Promise<boolean> {
+  try {
+    for await (const _ of content.read(layer.blob, { signal }));
+    return false;
+  } catch (error) {
+    if (isBuildError(error, 'DIGEST_MISMATCH')) return true;
+    throw error;
+  }
 }
 
 async function applyBlob(ports: LayerPorts, o: UnpackRequest): ReturnType<LayerCodec['apply']> {

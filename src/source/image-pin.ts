@@ -1,5 +1,5 @@
 import type { ContentStore } from '../core/content.ts';
-import { BuildError } from '../core/error.ts';
+import { BuildError, isBuildError } from '../core/error.ts';
 import { decodeImageConfig, decodeIndex, decodeManifest } from '../oci/decode.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { FormatError } from '../oci/format-error.ts';
@@ -98,9 +98,14 @@ function isImage({ mediaType, annotations, platform }: Descriptor): boolean {
   );
 }
 
-/** A document's bytes from the store; if they are not there they are fetched and stored. Both ways they are verified. */
+/** A document's bytes from the store; if they are not there, or have gone bad, they are fetched and stored. They are verified anyway. */
 async function load(content: ContentStore, descriptor: Descriptor, o: PinRequest): Promise<Uint8Array> {
-  if ((await content.lookup(descriptor.digest)) !== undefined) return content.readDocument(descriptor);
+  try {
+    if ((await content.lookup(descriptor.digest)) !== undefined) return await content.readDocument(descriptor);
+  } catch (error) {
+    if (!isBuildError(error, 'DIGEST_MISMATCH') || o.origin === undefined) throw error;
+    await content.remove(descriptor.digest);
+  }
   if (o.origin === undefined) throw new BuildError('BLOB_NOT_FOUND', { digest: descriptor.digest });
   const bytes = await o.origin.document(descriptor, o.signal);
   await content.write(bytes, { expected: descriptor.digest, signal: o.signal });

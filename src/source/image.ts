@@ -82,29 +82,33 @@ async function resolveByName(ports: ImageSourcePorts, text: string, o: ResolveOp
   const name = text.startsWith(IMAGE_SCHEME) ? text.slice(IMAGE_SCHEME.length) : text;
   const reference = parseReference(name);
   if (reference === undefined) throw new BuildError('REFERENCE_INVALID', { reference: name });
-  const stored = o.pull === 'always' ? undefined : await resolveInStore(ports, reference, o);
-  if (stored !== undefined) return stored;
+  const stored = o.pull === 'always' ? {} : await resolveInStore(ports, reference, o);
+  if (stored.image !== undefined) return stored.image;
   if (o.pull === 'never') {
     const reason = 'it is not in the store, and the pull policy is never';
-    throw new BuildError('IMAGE_NOT_FOUND', { reference: formatReference(reference), reason });
+    throw stored.failure ?? new BuildError('IMAGE_NOT_FOUND', { reference: formatReference(reference), reason });
   }
-  return resolveInRegistry(ports, reference, o);
+  return resolveInRegistry(ports, reference, o).catch((error: unknown) => {
+    const absent = isBuildError(error, 'IMAGE_NOT_FOUND') || isBuildError(error, 'REGISTRY_UNREACHABLE');
+    // What is known of the image at hand says more than that there is no other one.
+    throw absent && stored.failure !== undefined ? stored.failure : error;
+  });
 }
 
-/** `undefined` where the store has no such image, not all of its documents, or not for the platform: a registry may have. */
+/** Nothing where the store has no such image, or not all of its documents; `failure` where it has none for the platform. */
 async function resolveInStore(
   ports: ImageSourcePorts,
   reference: Reference,
   o: ResolveOptions,
-): Promise<KnownImage | undefined> {
+): Promise<{ readonly image?: KnownImage; readonly failure?: BuildError }> {
   const root = await storedRoot(ports, reference);
-  if (root === undefined) return undefined;
+  if (root === undefined) return {};
   const origin = o.pull === 'never' ? undefined : registryOrigin(ports.registry, reference);
   try {
-    return await pin(ports, { ...o, reference: formatReference(reference), root, origin });
+    return { image: await pin(ports, { ...o, reference: formatReference(reference), root, origin }) };
   } catch (error) {
-    if (isBuildError(error, 'BLOB_NOT_FOUND')) return undefined;
-    if (isBuildError(error, 'PLATFORM_NOT_FOUND') && o.pull === 'missing') return undefined;
+    if (isBuildError(error, 'BLOB_NOT_FOUND')) return {};
+    if (isBuildError(error, 'PLATFORM_NOT_FOUND')) return { failure: error };
     throw error;
   }
 }

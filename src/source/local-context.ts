@@ -41,7 +41,7 @@ export interface ContextRequest {
   readonly name: string;
   readonly input: ContextInput;
   /** Absent for a named context, which has none. */
-  readonly dockerfile?: DockerfileInput;
+  readonly dockerfile?: DockerfileInput | undefined;
   /** What relative paths start from. */
   readonly cwd: string;
   readonly signal?: AbortSignal | undefined;
@@ -185,7 +185,7 @@ async function isDirectory(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory();
   } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP')) return false;
+    if (isErrno(error, 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP', 'EACCES')) return false;
     throw error;
   }
 }

@@ -45,7 +45,8 @@ export async function unpackContext(
       else unpacker.add(entry);
     }
   } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
+    if (isErrno(error, 'ENOSPC', 'EDQUOT')) throw new BuildError('STORE_FULL', { path: root }, { cause: error });
+    if (!(error instanceof FormatError) && !isErrno(error, 'ENAMETOOLONG')) throw error;
     throw new BuildError('ARCHIVE_INVALID', { path: o.name, reason: error.message }, { cause: error });
   }
   unpacker.finish();

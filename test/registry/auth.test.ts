@@ -123,21 +123,22 @@ describe('auth: tokens', () => {
   });
 });
 
-describe('auth: credential helpers', () => {
-  /** Puts a helper into PATH that knows the login of one server. */
-  async function withHelper(script: string, test: (o: { name: string }) => Promise<void>): Promise<void> {
-    await using folder = await temporaryDirectory();
-    const program = join(folder.path, 'docker-credential-test');
-    await writeFile(program, `#!/bin/sh\n${script}\n`);
-    await chmod(program, 0o755);
-    const before = process.env['PATH'];
-    process.env['PATH'] = `${folder.path}:${before}`;
-    try {
-      await test({ name: 'test' });
-    } finally {
-      process.env['PATH'] = before;
-    }
+/** Puts a helper into PATH that knows the login of one server. */
+async function withHelper(script: string, test: (o: { name: string }) => Promise<void>): Promise<void> {
+  await using folder = await temporaryDirectory();
+  const program = join(folder.path, 'docker-credential-test');
+  await writeFile(program, `#!/bin/sh\n${script}\n`);
+  await chmod(program, 0o755);
+  const before = process.env['PATH'];
+  process.env['PATH'] = `${folder.path}:${before}`;
+  try {
+    await test({ name: 'test' });
+  } finally {
+    process.env['PATH'] = before;
   }
+}
+
+describe('auth: credential helpers', () => {
   const auth = { scheme: 'basic', username: USER, password: PASSWORD } as const;
   const answer = `read server; echo "{\\"ServerURL\\":\\"$server\\",\\"Username\\":\\"${USER}\\",\\"Secret\\":\\"${PASSWORD}\\"}"`;
 

@@ -1,15 +1,13 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, lstatSync, readFileSync, readlinkSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import type { GitSource } from '../../src/core/source.ts';
 import { openGitSource } from '../../src/source/git.ts';
 import { codeOf } from '../contracts/registry-server.ts';
-import { COMMIT_SECONDS, openGitRepository } from '../support/git-repository.ts';
+import { COMMIT_SECONDS, openGitRepository, serveGit } from '../support/git-repository.ts';
 import { describeWith } from '../support/requires.ts';
 import { checkProgram } from '../support/run-program.ts';
 import { temporaryDirectory } from '../support/store-rig.ts';
@@ -30,7 +28,9 @@ async function openGitRig(): Promise<Rig> {
     tmp,
     open: ({ fileProtocol = 'allow', secrets = {}, agent } = {}) =>
       openGitSource({
-        ...{ dir, tmp, fileProtocol },
+        dir,
+        tmp,
+        fileProtocol,
         secrets: {
           lookup: async (id) => (secrets[id] === undefined ? undefined : Buffer.from(secrets[id])),
           lookupAgent: async () => agent,
@@ -216,7 +216,7 @@ describeWith(['git'], 'git source: hostile', () => {
     await outer.commit({ f: 'x' });
     await outer.git('submodule', '--quiet', 'add', inner.url, 'sub');
     await outer.commit({});
-    await using server = await serveHttp(outer.folder);
+    await using server = await serveGit(outer.folder);
     const source = rig.open({ fileProtocol: 'refuse' });
     await expect(source.fetch({ remote: `${server.url}/.git`, ...defaults })).rejects.toThrow(
       /transport 'file' not allowed/,
@@ -232,20 +232,15 @@ describeWith(['git'], 'git source: hostile', () => {
       '.lfsconfig': '[lfs]\n url = x\n',
       f: 'x',
     });
-    const before = { ...process.env };
-    Object.assign(process.env, {
-      GIT_CONFIG_COUNT: '1',
-      GIT_CONFIG_KEY_0: 'filter.evil.smudge',
-      GIT_CONFIG_VALUE_0: `touch ${canary}`,
-      GIT_DIR: '/nowhere',
-    });
+    vi.stubEnv('GIT_CONFIG_COUNT', '1');
+    vi.stubEnv('GIT_CONFIG_KEY_0', 'filter.evil.smudge');
+    vi.stubEnv('GIT_CONFIG_VALUE_0', `touch ${canary}`);
+    vi.stubEnv('GIT_DIR', '/nowhere');
     try {
       const { tree } = await rig.open().fetch({ remote: repository.url, ...defaults });
       expect(await readFile(join(tree.root, 'f'), 'utf8')).toBe('x');
     } finally {
-      for (const name of ['GIT_CONFIG_COUNT', 'GIT_CONFIG_KEY_0', 'GIT_CONFIG_VALUE_0', 'GIT_DIR']) {
-        if (before[name] === undefined) delete process.env[name];
-      }
+      vi.unstubAllEnvs();
     }
     expect(existsSync(canary)).toBe(false);
   });
@@ -272,7 +267,7 @@ describeWith(['git'], 'git source: over http', () => {
     await using rig = await openGitRig();
     await using repository = await openGitRepository();
     await repository.commit({ f: 'x' });
-    await using server = await serveHttp(repository.folder, `basic ${Buffer.from('ann:s3cret').toString('base64')}`);
+    await using server = await serveGit(repository.folder, `basic ${Buffer.from('ann:s3cret').toString('base64')}`);
     const remote = `${server.url.replace('//', '//ann:s3cret@')}/.git`;
     const { tree } = await rig.open().fetch({ remote, submodules: 'none', gitDir: 'keep' });
     expect(await readFile(join(tree.root, 'f'), 'utf8')).toBe('x');
@@ -292,7 +287,7 @@ describeWith(['git'], 'git source: over http', () => {
     await using rig = await openGitRig();
     await using repository = await openGitRepository();
     await repository.commit({ f: 'x' });
-    await using server = await serveHttp(repository.folder, `basic ${expected}`);
+    await using server = await serveGit(repository.folder, `basic ${expected}`);
     const remote = `${server.url}/.git`;
     const { host } = new URL(server.url);
     await rig.open({ secrets: { [id]: value } }).fetch({ remote, ...defaults });
@@ -325,56 +320,3 @@ describeWith(['git'], 'git source: over http', () => {
     server.close();
   });
 });
-
-/** Serves a repository with git's own CGI program. @param authorization the only Authorization header that is let in */
-async function serveHttp(folder: string, authorization?: string): Promise<{ readonly url: string } & AsyncDisposable> {
-  const server: Server = createServer((request, response) => {
-    if (authorization !== undefined && request.headers.authorization?.toLowerCase() !== authorization.toLowerCase()) {
-      response.writeHead(401, { 'www-authenticate': 'Basic realm="test"' }).end();
-      return;
-    }
-    const url = new URL(request.url ?? '/', 'http://localhost');
-    const cgi = spawn('git', ['http-backend'], {
-      env: {
-        PATH: process.env['PATH'],
-        ...{ GIT_PROJECT_ROOT: folder, GIT_HTTP_EXPORT_ALL: '1', GIT_CONFIG_GLOBAL: '/dev/null' },
-        ...{ PATH_INFO: url.pathname, QUERY_STRING: url.search.slice(1), REQUEST_METHOD: request.method },
-        ...{
-          CONTENT_TYPE: request.headers['content-type'],
-          GIT_PROTOCOL: String(request.headers['git-protocol'] ?? ''),
-        },
-        ...(request.headers['content-encoding'] !== undefined && {
-          HTTP_CONTENT_ENCODING: request.headers['content-encoding'],
-        }),
-      },
-      stdio: ['pipe', 'pipe', 'ignore'],
-    });
-    request.pipe(cgi.stdin);
-    let head = Buffer.alloc(0);
-    cgi.stdout.on('data', (chunk: Buffer) => {
-      if (response.headersSent) return void response.write(chunk);
-      head = Buffer.concat([head, chunk]);
-      const end = head.indexOf('\r\n\r\n');
-      if (end === -1) return undefined;
-      const headers = new Map(
-        head
-          .toString('latin1', 0, end)
-          .split('\r\n')
-          .map((line) => line.split(': ') as [string, string]),
-      );
-      response.writeHead(Number.parseInt(headers.get('Status') ?? '200', 10), Object.fromEntries(headers));
-      return void response.write(head.subarray(end + 4));
-    });
-    cgi.stdout.on('end', () => response.end());
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
-  };
-}

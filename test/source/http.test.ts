@@ -41,7 +41,10 @@ async function openHttpRig(answer: Answer): Promise<Rig> {
   const http = stack.use(openTransport({ userAgent: 'test', limits: { backoffMs: 1, attempts: 2 } }));
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   return Object.assign(rig, {
-    ...{ host, url: `http://${host}/dir/file.txt`, dir: join(path, 'http'), requests },
+    host,
+    url: `http://${host}/dir/file.txt`,
+    dir: join(path, 'http'),
+    requests,
     open: (secrets: Record<string, string> = {}) =>
       openHttpSource({
         http,

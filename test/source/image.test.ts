@@ -1,3 +1,4 @@
+import { chmod, stat, writeFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import type { CacheIndex, ImageNames } from '../../src/core/cache.ts';
@@ -13,6 +14,7 @@ import { type FakeRegistry, openFakeRegistry } from '../support/fake-registry.ts
 import { memoryCacheIndex } from '../support/memory-cache-index.ts';
 import { memoryContentStore } from '../support/memory-content-store.ts';
 import { memoryImageNames } from '../support/memory-image-names.ts';
+import { temporaryStore } from '../support/store-rig.ts';
 import { putDocument, putImage, putIndex } from '../support/registry-image.ts';
 
 const AMD64 = { os: 'linux', architecture: 'amd64' };
@@ -40,11 +42,21 @@ async function openImages(): Promise<Rig> {
   const [index, names, layers] = [memoryCacheIndex(), memoryImageNames(content), countingLayers()];
   const again = (): ImageSource =>
     openImageSource({
-      ...{ content, index, names, slots: openSlots(), registry: () => registry },
-      ...{ layers: layers.codec, snapshots: layers.snapshots },
+      content,
+      index,
+      names,
+      slots: openSlots(),
+      registry: () => registry,
+      layers: layers.codec,
+      snapshots: layers.snapshots,
     });
   return {
-    ...{ server, content, index, names, layers, again },
+    server,
+    content,
+    index,
+    names,
+    layers,
+    again,
     images: again(),
     app: `${server.host}/app`,
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
@@ -174,6 +186,19 @@ describe('image: platforms', () => {
     expect(await codeOf(rig.images.resolve(`${rig.app}:v1`, { ...missing, strict: 'yes' }))).toBe('PLATFORM_NOT_FOUND');
   });
 
+  it('an image at hand for another platform is looked for at its registry, which need not be there', async () => {
+    await using rig = await openImages();
+    const arm64 = putImage(rig.server, { repository: 'app', tag: 'v1', layers: [], platform: ARM64 });
+    await rig.images.resolve(`${rig.app}:v1`, missing);
+    await rig.images.layers(arm64.digest, {});
+    const strict = { ...missing, strict: 'yes' } as const;
+    expect(await codeOf(rig.again().resolve(`${rig.app}:v1`, { ...strict, pull: 'never' }))).toBe('PLATFORM_NOT_FOUND');
+    const amd64 = putImage(rig.server, { repository: 'app', tag: 'v1', layers: [], platform: AMD64 });
+    expect((await rig.again().resolve(`${rig.app}:v1`, strict)).manifest.digest).toBe(amd64.digest);
+    await rig.server[Symbol.asyncDispose]();
+    expect(await codeOf(rig.again().resolve(`${rig.app}:v1`, strict))).toBe('PLATFORM_NOT_FOUND');
+  });
+
   it('indexes within indexes are followed, but not for ever', async () => {
     await using rig = await openImages();
     let inner = putImage(rig.server, { repository: 'app', layers: [] });
@@ -262,19 +287,29 @@ describe('image: hostile documents', () => {
   });
 });
 
-describe('image: layers', () => {
-  const resolved = async (rig: Rig, layers: readonly string[], tag = 'v1') => {
-    const manifest = putImage(rig.server, { repository: 'app', tag, layers });
-    await rig.images.resolve(`${rig.app}:${tag}`, missing);
-    return manifest.digest;
-  };
-  const blobRequests = (rig: Rig, content: string): number =>
-    rig.server.requests.filter(({ path }) => path.includes(digestOf(gzipSync(content)))).length;
+/** Puts an image into the registry and pins it. */
+const resolved = async (rig: Rig, layers: readonly string[], tag = 'v1') => {
+  const manifest = putImage(rig.server, { repository: 'app', tag, layers });
+  await rig.images.resolve(`${rig.app}:${tag}`, missing);
+  return manifest.digest;
+};
 
+/** How often the blob of a layer was asked for. */
+const blobRequests = (rig: Rig, content: string): number =>
+  rig.server.requests.filter(({ path }) => path.includes(digestOf(gzipSync(content)))).length;
+
+/** A config that promises another content. */
+const otherContent = (c: object) => ({ ...c, rootfs: { type: 'layers', diff_ids: [digestOf('other')] } });
+
+describe('image: layers', () => {
   it('a content other than the config promises is refused, and leaves no layer', async () => {
     await using rig = await openImages();
-    const config = (c: object) => ({ ...c, rootfs: { type: 'layers', diff_ids: [digestOf('other')] } });
-    const { digest } = putImage(rig.server, { repository: 'app', tag: 'v1', layers: ['one'], tamper: { config } });
+    const { digest } = putImage(rig.server, {
+      repository: 'app',
+      tag: 'v1',
+      layers: ['one'],
+      tamper: { config: otherContent },
+    });
     await rig.images.resolve(`${rig.app}:v1`, missing);
     expect(await codeOf(rig.images.layers(digest, {}))).toBe('DIGEST_MISMATCH');
     expect(rig.layers.present.size).toBe(0);
@@ -337,6 +372,35 @@ describe('image: layers', () => {
     await rig.layers.snapshots.remove(layer!);
     expect(await rig.images.layers(digest, {})).toEqual(['layer-2']);
     expect(blobRequests(rig, 'one')).toBe(1);
+  });
+  it('a blob, or a document, that has gone bad in the store is fetched again', async () => {
+    await using rig = await openImages();
+    await using store = await temporaryStore();
+    const layers = countingLayers();
+    await using registry = openTestRegistry();
+    const open = (): ImageSource =>
+      openImageSource({
+        content: store.content,
+        index: store.cache,
+        names: store.names,
+        registry: () => registry,
+        layers: layers.codec,
+        snapshots: layers.snapshots,
+        slots: openSlots(),
+      });
+    const { digest } = putImage(rig.server, { repository: 'app', tag: 'v1', layers: ['one'] });
+    const source = open();
+    const image = await source.resolve(`${rig.app}:v1`, missing);
+    const [layer] = await source.layers(digest, {});
+    await layers.snapshots.remove(layer!);
+    for (const bad of [digest, image.configDigest, image.layers[0]!.digest]) {
+      const path = store.content.path(bad);
+      await chmod(path, 0o644);
+      await writeFile(path, Buffer.alloc((await stat(path)).size));
+    }
+    const again = open();
+    await again.resolve(`${rig.app}:v1`, missing);
+    expect(await again.layers(digest, {})).toEqual(['layer-2']);
   });
   it('who gives up does not take the layer from who waits for it as well', async () => {
     await using rig = await openImages();

@@ -42,8 +42,13 @@ async function openLayoutRig(): Promise<Rig> {
     folder,
     blob,
     images: openImageSource({
-      ...{ content, index: memoryCacheIndex(), names: memoryImageNames(content), slots: openSlots(), cwd: folder },
-      ...{ layers: layers.codec, snapshots: layers.snapshots },
+      content,
+      index: memoryCacheIndex(),
+      names: memoryImageNames(content),
+      slots: openSlots(),
+      cwd: folder,
+      layers: layers.codec,
+      snapshots: layers.snapshots,
       registry: () => expect.unreachable('a registry was opened'),
     }),
     image: async (text, architecture = 'amd64') => {

@@ -8,16 +8,18 @@ import type { SshRequest } from '../../src/source/ssh.ts';
 import { codeOf } from '../contracts/registry-server.ts';
 import { temporaryDirectory } from '../support/store-rig.ts';
 
-describe('secrets', () => {
-  const open = (
-    secrets: readonly SecretRequest[],
-    o: { env?: Record<string, string>; cwd?: string; ssh?: readonly SshRequest[] } = {},
-  ) => openSecrets({ secrets, ssh: o.ssh ?? [], env: o.env ?? {}, cwd: o.cwd ?? '/' });
-  const text = async (value: Promise<Uint8Array | undefined>): Promise<string | undefined> => {
-    const bytes = await value;
-    return bytes === undefined ? undefined : Buffer.from(bytes).toString();
-  };
+const open = (
+  secrets: readonly SecretRequest[],
+  o: { env?: Record<string, string>; cwd?: string; ssh?: readonly SshRequest[] } = {},
+) => openSecrets({ secrets, ssh: o.ssh ?? [], env: o.env ?? {}, cwd: o.cwd ?? '/' });
+const text = async (value: Promise<Uint8Array | undefined>): Promise<string | undefined> => {
+  const bytes = await value;
+  return bytes === undefined ? undefined : Buffer.from(bytes).toString();
+};
 
+const file = (path: string): SecretRequest => ({ id: path, from: { kind: 'file', path } });
+
+describe('secrets', () => {
   it('come from values, variables and files', async () => {
     await using folder = await temporaryDirectory();
     await writeFile(join(folder.path, 'token'), 'from a file\n');
@@ -52,7 +54,6 @@ describe('secrets', () => {
     await using folder = await temporaryDirectory();
     await writeFile(join(folder.path, 'good'), Buffer.alloc(MAX_SECRET_SIZE));
     await writeFile(join(folder.path, 'bad'), Buffer.alloc(MAX_SECRET_SIZE + 1));
-    const file = (path: string): SecretRequest => ({ id: path, from: { kind: 'file', path } });
     const secrets = open([file('good'), file('bad'), file('/dev/zero')], { cwd: folder.path });
     expect((await secrets.lookup('good'))?.byteLength).toBe(MAX_SECRET_SIZE);
     expect(await codeOf(secrets.lookup('bad'))).toBe('DOCUMENT_INVALID');

@@ -215,7 +215,7 @@ export function refuse(
   headers: Readonly<Record<string, string>> = {},
 ): void {
   response.writeHead(status, { 'content-type': 'application/json', ...headers });
-  response.end(JSON.stringify({ errors: [{ code, message: `${code.toLowerCase().replaceAll('_', ' ')}` }] }));
+  response.end(JSON.stringify({ errors: [{ code, message: code.toLowerCase().replaceAll('_', ' ') }] }));
 }
 
 function basic({ username, password }: FakeAuth): string {

@@ -1,4 +1,8 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { checkProgram } from './run-program.ts';
@@ -30,7 +34,10 @@ export async function openGitRepository(): Promise<GitRepository> {
     GIT_COMMITTER_EMAIL: 'a@b',
   };
   const env = {
-    ...{ GIT_CONFIG_NOSYSTEM: '1', GIT_CONFIG_GLOBAL: '/dev/null', GIT_AUTHOR_DATE: date, GIT_COMMITTER_DATE: date },
+    GIT_CONFIG_NOSYSTEM: '1',
+    GIT_CONFIG_GLOBAL: '/dev/null',
+    GIT_AUTHOR_DATE: date,
+    GIT_COMMITTER_DATE: date,
     ...identity,
   };
   const git = async (...args: readonly string[]): Promise<string> =>
@@ -55,5 +62,63 @@ export async function openGitRepository(): Promise<GitRepository> {
       return git('rev-parse', 'HEAD');
     },
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+/** Serves a repository with git's own CGI program. @param authorization the only Authorization header that is let in */
+export async function serveGit(
+  folder: string,
+  authorization?: string,
+): Promise<{ readonly url: string } & AsyncDisposable> {
+  const server: Server = createServer((request, response) => {
+    if (authorization !== undefined && request.headers.authorization?.toLowerCase() !== authorization.toLowerCase()) {
+      response.writeHead(401, { 'www-authenticate': 'Basic realm="test"' }).end();
+      return;
+    }
+    const url = new URL(request.url ?? '/', 'http://localhost');
+    const cgi = spawn('git', ['http-backend'], {
+      env: {
+        PATH: process.env['PATH'],
+        GIT_PROJECT_ROOT: folder,
+        GIT_HTTP_EXPORT_ALL: '1',
+        GIT_CONFIG_GLOBAL: '/dev/null',
+        PATH_INFO: url.pathname,
+        QUERY_STRING: url.search.slice(1),
+        REQUEST_METHOD: request.method,
+        CONTENT_TYPE: request.headers['content-type'],
+        GIT_PROTOCOL: String(request.headers['git-protocol'] ?? ''),
+        ...(request.headers['content-encoding'] !== undefined && {
+          HTTP_CONTENT_ENCODING: request.headers['content-encoding'],
+        }),
+      },
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    request.pipe(cgi.stdin);
+    let head = Buffer.alloc(0);
+    cgi.stdout.on('data', (chunk: Buffer) => {
+      if (response.headersSent) return void response.write(chunk);
+      head = Buffer.concat([head, chunk]);
+      const end = head.indexOf('\r\n\r\n');
+      if (end === -1) return undefined;
+      const headers = new Map(
+        head
+          .toString('latin1', 0, end)
+          .split('\r\n')
+          .map((line) => line.split(': ') as [string, string]),
+      );
+      response.writeHead(Number.parseInt(headers.get('Status') ?? '200', 10), Object.fromEntries(headers));
+      return void response.write(head.subarray(end + 4));
+    });
+    cgi.stdout.on('end', () => response.end());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
   };
 }

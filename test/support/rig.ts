@@ -5,12 +5,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { buildDist, tsbuildPath } from './build-dist.ts';
 import { findLeaks } from './leaks.ts';
-import {
-  type ProgramOptions,
-  type ProgramResult,
-  startProgram,
-  type StartedProgram,
-} from './run-program.ts';
+import { type ProgramOptions, type ProgramResult, startProgram, type StartedProgram } from './run-program.ts';
 
 /** tsbuild as a person uses it: the built program, a store and a work directory of its own. Disposing proves that it left nothing behind. */
 export interface Rig {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { buffer } from 'node:stream/consumers';
 
 /** How a program is started. */
@@ -30,7 +30,13 @@ export interface StartedProgram {
   readonly ended: Promise<ProgramResult>;
 }
 
-/** Starts a program without a shell; it is in no process group of its own, so that it dies with the tests. */
+/** What still runs; when a test times out, nobody else would end it. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** Starts a program without a shell; it ends with the tests at the latest. */
 export function startProgram(file: string, args: readonly string[], o: ProgramOptions = {}): StartedProgram {
   const child = spawn(file, args, {
     stdio: 'pipe',
@@ -39,6 +45,8 @@ export function startProgram(file: string, args: readonly string[], o: ProgramOp
     ...(o.signal === undefined ? {} : { signal: o.signal }),
     ...(o.uid === undefined ? {} : { uid: o.uid, gid: o.uid }),
   });
+  running.add(child);
+  child.once('close', () => running.delete(child));
   // A program that does not read its input to the end is no failure of the test.
   child.stdin.on('error', () => undefined);
   child.stdin.end(o.stdin ?? '');
@@ -62,7 +70,7 @@ export async function checkProgram(file: string, args: readonly string[], o: Pro
   return stdout;
 }
 
-async function outcome(child: ReturnType<typeof spawn>): Promise<ProgramResult> {
+async function outcome(child: ChildProcess): Promise<ProgramResult> {
   const { promise, resolve, reject } = Promise.withResolvers<Pick<ProgramResult, 'status' | 'signal'>>();
   child.once('error', (error) => (error.name === 'AbortError' ? undefined : reject(error)));
   child.once('close', (status, signal) => resolve({ status, signal }));

@@ -32,9 +32,9 @@ export interface StepRig extends AsyncDisposable {
 const applets = `[ awk cat chmod chown cut dd echo env false find getent grep head hostname id ifconfig kill ln ls mkdir mkfifo mknod mount mv
   nc ps pwd readlink rm rmdir sed seq setsid sh sleep sort stat sync tail test touch tr true umount uname unshare wc yes`;
 
-/** Makes a root with busybox, /etc/passwd and /etc/group, whose directories have an old mtime. */
-export async function openStepRig(): Promise<StepRig> {
-  const top = await mkdtemp(join(tmpdir(), 'tsbuild-step-'));
+/** Makes a root with busybox, /etc/passwd and /etc/group, whose directories have an old mtime; all of it in `directory`. */
+export async function openStepRig(directory: string = tmpdir()): Promise<StepRig> {
+  const top = await mkdtemp(join(directory, 'tsbuild-step-'));
   const [lower, upper, work] = [join(top, 'lower'), join(top, 'upper'), join(top, 'work')];
   await Promise.all([lower, upper, work].map((path) => mkdir(path)));
   await fillRoot(lower);
@@ -60,26 +60,27 @@ export async function openStepRig(): Promise<StepRig> {
     resources: {},
     ...change,
   });
-  const run: StepRig['run'] = async (executor, step, signal) => {
-    const output = { stdout: '', stderr: '' };
-    const status = await executor.run(step, {
-      output: (stream, chunk) => {
-        output[stream] += Buffer.from(chunk).toString();
-      },
-      signal,
-    });
-    return { status, ...output };
-  };
   return {
     top,
     lower,
     upper,
     root,
     spec,
-    run,
-    sh: (executor, script, change) => run(executor, spec(['/bin/sh', '-c', script], change)),
+    run: runStep,
+    sh: (executor, script, change) => runStep(executor, spec(['/bin/sh', '-c', script], change)),
     [Symbol.asyncDispose]: () => rm(top, { recursive: true, force: true }),
   };
+}
+
+async function runStep(executor: Executor, step: RuntimeSpec, signal?: AbortSignal): Promise<StepResult> {
+  const output = { stdout: '', stderr: '' };
+  const status = await executor.run(step, {
+    output: (stream, chunk) => {
+      output[stream] += Buffer.from(chunk).toString();
+    },
+    signal,
+  });
+  return { status, ...output };
 }
 
 async function fillRoot(root: string): Promise<void> {
