@@ -28,7 +28,7 @@ import { openWorkers, type Workers } from './workers.ts';
 /** The store's images and caches, for everything that is not a build. @throws STORE_UNUSABLE */
 export async function openStore(options: StoreOptions): Promise<StoreHandle> {
   const workers = await openWorkers(options);
-  const { content, names, slots } = workers;
+  const { content, names } = workers;
   return {
     images: async () => Promise.all((await names.list()).map((named) => describeRow(workers, named))),
     tag: async (from, to) => names.set(fullName(to), (await find(workers, from)).image),
@@ -43,18 +43,6 @@ export async function openStore(options: StoreOptions): Promise<StoreHandle> {
     diskUsage: () => diskUsage(workers),
     [Symbol.asyncDispose]: () => workers[Symbol.asyncDispose](),
   };
-
-  async function push(_workers: Workers, reference: string, o: TransferOptions): ReturnType<StoreHandle['push']> {
-    const named = await find(workers, reference);
-    return transfer(`pushing ${named.reference}`, o, async (progress) => {
-      const image = await compressImage({ content, cache: workers.index, slots: slots.cpu }, named.image, {
-        signal: o.signal,
-      });
-      const request = { image, names: [named.reference], by: 'tag', progress, signal: o.signal } as const;
-      const [pushed] = await pushImage({ content, registry: workers.registry, slots: slots.net }, request);
-      return pushed ?? { reference: named.reference, digest: image.digest };
-    });
-  }
 }
 
 async function find({ names }: Workers, text: string): Promise<NamedImage> {
@@ -113,6 +101,23 @@ async function save(workers: Workers, references: readonly string[], o: SaveOpti
   const request = { dest: o.dest, stdout: o.stdout, images, signal: o.signal };
   if (o.format === 'docker') await exportDockerArchive(workers.content, request);
   else await exportOciLayout(workers.content, { ...request, form: 'tar' });
+}
+
+async function push(workers: Workers, text: string, o: TransferOptions): ReturnType<StoreHandle['push']> {
+  const { content, index, slots, registry } = workers;
+  const { reference, image: stored } = await find(workers, text);
+  const { signal } = o;
+  return transfer(`pushing ${reference}`, o, async (progress) => {
+    const image = await compressImage(
+      { content, cache: index, slots: slots.cpu },
+      { image: stored, compression: 'gzip', signal },
+    );
+    const [pushed] = await pushImage(
+      { content, registry, slots: slots.net },
+      { image, names: [reference], by: 'tag', progress, signal },
+    );
+    return pushed ?? { reference, digest: image.digest };
+  });
 }
 
 async function prune(workers: Workers, filter: PruneFilter): ReturnType<StoreHandle['prune']> {

@@ -8,7 +8,7 @@ export type TerminalStream = NodeJS.WritableStream & {
 
 /** All that a command line touches of the process, so that a test can be the process. */
 export interface CliIo {
-  readonly stdin: AsyncIterable<string | Uint8Array>;
+  readonly stdin: AsyncIterable<string | Uint8Array> & { readonly isTTY?: boolean };
   readonly stdout: TerminalStream;
   readonly stderr: TerminalStream;
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -1,3 +1,17 @@
+import { buildCommand } from './commands/build.ts';
+import { checkCommand } from './commands/check.ts';
+import { imagesCommand } from './commands/images.ts';
+import { inspectCommand } from './commands/inspect.ts';
+import { historyCommand } from './commands/history.ts';
+import { tagCommand } from './commands/tag.ts';
+import { rmiCommand } from './commands/rmi.ts';
+import { pullCommand } from './commands/pull.ts';
+import { pushCommand } from './commands/push.ts';
+import { loadCommand } from './commands/load.ts';
+import { saveCommand } from './commands/save.ts';
+import { duCommand } from './commands/du.ts';
+import { pruneCommand } from './commands/prune.ts';
+import { versionCommand } from './commands/version.ts';
 import type { CommandEntry } from './command.ts';
 
 /** All commands, in the order of help. The first one is meant where none is named. */
@@ -6,85 +20,85 @@ export const commandTable: readonly CommandEntry[] = [
     name: 'build',
     usage: '[options] PATH | URL | -',
     summary: 'build an image from a Dockerfile',
-    load: async () => (await import('./commands/build.ts')).buildCommand,
+    module: buildCommand,
   },
   {
     name: 'check',
     usage: '[options] [PATH]',
     summary: 'find flaws in a Dockerfile without building it',
-    load: async () => (await import('./commands/check.ts')).checkCommand,
+    module: checkCommand,
   },
   {
     name: 'images',
     usage: '[options] [NAME]',
     summary: 'list the images in the store',
-    load: async () => (await import('./commands/images.ts')).imagesCommand,
+    module: imagesCommand,
   },
   {
     name: 'inspect',
     usage: '[options] IMAGE…',
     summary: 'show what an image is made of',
-    load: async () => (await import('./commands/inspect.ts')).inspectCommand,
+    module: inspectCommand,
   },
   {
     name: 'history',
     usage: '[options] IMAGE',
     summary: 'show the instructions and layers of an image',
-    load: async () => (await import('./commands/history.ts')).historyCommand,
+    module: historyCommand,
   },
   {
     name: 'tag',
     usage: 'IMAGE NAME[:TAG]…',
     summary: 'give an image another name',
-    load: async () => (await import('./commands/tag.ts')).tagCommand,
+    module: tagCommand,
   },
   {
     name: 'rmi',
     usage: '[options] IMAGE…',
     summary: 'remove names, and images that have none left',
-    load: async () => (await import('./commands/rmi.ts')).rmiCommand,
+    module: rmiCommand,
   },
   {
     name: 'pull',
     usage: '[options] NAME[:TAG]',
     summary: 'fetch an image from its registry',
-    load: async () => (await import('./commands/pull.ts')).pullCommand,
+    module: pullCommand,
   },
   {
     name: 'push',
     usage: '[options] NAME[:TAG]',
     summary: 'send an image to its registry',
-    load: async () => (await import('./commands/push.ts')).pushCommand,
+    module: pushCommand,
   },
   {
     name: 'load',
     usage: '[options] [FILE]',
     summary: 'take in images from a docker or OCI archive, or a layout directory',
-    load: async () => (await import('./commands/load.ts')).loadCommand,
+    module: loadCommand,
   },
   {
     name: 'save',
     usage: '[options] IMAGE…',
     summary: 'write images to an archive',
-    load: async () => (await import('./commands/save.ts')).saveCommand,
+    module: saveCommand,
   },
   {
     name: 'du',
     usage: '[options]',
     summary: 'show what takes space in the store',
-    load: async () => (await import('./commands/du.ts')).duCommand,
+    module: duCommand,
   },
   {
     name: 'prune',
     usage: '[options]',
     summary: 'free the space of what is no longer needed',
-    load: async () => (await import('./commands/prune.ts')).pruneCommand,
+    module: pruneCommand,
   },
   {
     name: 'version',
     usage: '[options]',
     summary: 'show versions',
-    load: async () => (await import('./commands/version.ts')).versionCommand,
+    module: versionCommand,
   },
 ];
 

@@ -16,7 +16,7 @@ export interface Invocation {
   readonly loadApi: () => Promise<TsbuildApi>;
 }
 
-/** A command, in a file of its own that is loaded when it is called. */
+/** A command, in a file of its own. */
 export interface CommandModule {
   /** Its own flags; those of every command come on top. */
   readonly flags: readonly FlagShape[];
@@ -26,12 +26,12 @@ export interface CommandModule {
   readonly run: (invocation: Invocation) => Promise<number>;
 }
 
-/** What help says of a command, and where it is. */
+/** A command and what help says of it. */
 export interface CommandEntry {
   readonly name: string;
   /** The operands, for help. */
   readonly usage: string;
   /** One sentence, lower case, no full stop. */
   readonly summary: string;
-  readonly load: () => Promise<CommandModule>;
+  readonly module: CommandModule;
 }

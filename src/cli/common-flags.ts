@@ -1,6 +1,4 @@
-import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
-import { geteuid } from 'node:process';
 import type { StoreOptions } from '../build-request.ts';
 import type { AnyFlag } from './flag.ts';
 import { parseChoice, splitKeyValue } from './parse-key-value.ts';
@@ -96,14 +94,17 @@ export const progressFlags: readonly AnyFlag<ProgressFlags>[] = [
   },
 ];
 
-/** Where the store is unless a flag, a variable or the configuration names it. */
+/** Where the store is unless a flag, a variable or the configuration names it. @throws USAGE without a home */
 export function defaultStore(env: Readonly<Record<string, string | undefined>>): string {
   // Who is root in a user namespace only is an ordinary user for everybody else.
-  if (geteuid?.() === 0 && env['TSBUILD_USER_NAMESPACE'] === undefined) return '/var/lib/tsbuild';
+  if (process.geteuid?.() === 0 && env['TSBUILD_USER_NAMESPACE'] === undefined) return '/var/lib/tsbuild';
   const data = env['XDG_DATA_HOME'];
   // basedir-spec: a relative path there is invalid and to be ignored.
   if (data !== undefined && isAbsolute(data)) return join(data, 'tsbuild');
-  return join(env['HOME'] ?? homedir(), '.local/share/tsbuild');
+  const home = env['HOME'];
+  if (home === undefined || !isAbsolute(home))
+    throw usageError('no home directory is known: HOME is not set', 'name the store: --store DIR');
+  return join(home, '.local/share/tsbuild');
 }
 
 function parseMirrors(texts: readonly string[]): ReadonlyMap<string, readonly string[]> {

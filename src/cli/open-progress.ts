@@ -3,6 +3,9 @@ import type { CliIo } from './cli-io.ts';
 import type { ProgressMode } from './common-flags.ts';
 import { openPalette } from './palette.ts';
 import { ProgressState } from './progress-state.ts';
+import { jsonRenderer } from './render-json.ts';
+import { plainRenderer } from './render-plain.ts';
+import { ttyRenderer } from './render-tty.ts';
 import { silentRenderer, type Renderer } from './renderer.ts';
 
 /** Progress of one command on standard error. Disposing it leaves the final picture; it may be disposed more than once. */
@@ -22,7 +25,7 @@ export function resolveMode(
   return terminal && (mode === 'tty' || !ci) ? 'tty' : 'plain';
 }
 
-/** Starts showing progress; only the renderer that is needed is loaded. */
+/** Starts showing progress. */
 export async function openProgress(mode: Exclude<ProgressMode, 'auto'>, io: CliIo): Promise<OpenProgress> {
   const state = new ProgressState();
   const renderer = await openRenderer(mode, io, state);
@@ -45,18 +48,13 @@ async function openRenderer(mode: Exclude<ProgressMode, 'auto'>, io: CliIo, stat
   const write = (text: string): unknown => io.stderr.write(text);
   switch (mode) {
     case 'plain': {
-      const { plainRenderer } = await import('./render-plain.ts');
       const colours = io.stderr.isTTY === true && (io.env['NO_COLOR'] ?? '') === '' ? 'keep' : 'strip';
       return plainRenderer({ write, palette, colours });
     }
-    case 'tty': {
-      const { ttyRenderer } = await import('./render-tty.ts');
+    case 'tty':
       return ttyRenderer({ stream: io.stderr, state, palette, now: io.now, signal: io.signal });
-    }
-    case 'rawjson': {
-      const { jsonRenderer } = await import('./render-json.ts');
+    case 'rawjson':
       return jsonRenderer(write);
-    }
     case 'quiet':
     case 'none':
       return silentRenderer;

@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import type { BuildRequest } from '../build-request.ts';
 import { usageError } from './usage-error.ts';
 
@@ -12,6 +11,8 @@ export function parseAddHost(text: string): HostEntry {
   if (separator < 1 || address === '')
     throw usageError(`--add-host: invalid value ${JSON.stringify(text)}`, 'write NAME:ADDRESS');
   if (/\s/.test(host)) throw usageError(`--add-host: a host name cannot hold white space: ${JSON.stringify(host)}`);
+  // Imported like this because loading it takes milliseconds, and the flag is rare.
+  const { isIP } = process.getBuiltinModule('node:net');
   if (address !== 'host-gateway' && isIP(address) === 0) {
     throw usageError(
       `--add-host: ${JSON.stringify(address)} is not an IP address`,

@@ -1,5 +1,5 @@
 import { Command, CommanderError, type Option } from 'commander';
-import type { CommandEntry, CommandModule } from './command.ts';
+import type { CommandEntry } from './command.ts';
 import { commonFlags } from './common-flags.ts';
 import { formatFlag, normalizeArgv, registerFlags, type FlagShape, type RawFlags } from './flag.ts';
 import { usageError } from './usage-error.ts';
@@ -12,10 +12,9 @@ export type ParsedCommandLine =
 /** Takes the arguments of one command apart. @throws USAGE */
 export function parseCommandLine(
   entry: CommandEntry,
-  module: CommandModule,
   { argv, columns }: { readonly argv: readonly string[]; readonly columns: number },
 ): ParsedCommandLine {
-  const flags = [...module.flags, ...commonFlags];
+  const flags = [...entry.module.flags, ...commonFlags];
   const raw = new Map<string, string[]>();
   let help = '';
   const command = new Command(`tsbuild ${entry.name}`)
@@ -34,7 +33,7 @@ export function parseCommandLine(
     if (error.code === 'commander.helpDisplayed') return { kind: 'help', text: help };
     throw toUsageError(error, entry);
   }
-  checkOperands(command.args, entry, module);
+  checkOperands(command.args, entry);
   return { kind: 'run', operands: command.args, raw };
 }
 
@@ -45,11 +44,8 @@ function helpTerm(option: Option, flags: readonly FlagShape[]): string {
   return flag.short === undefined ? `    ${formatFlag(flag)}` : formatFlag(flag);
 }
 
-function checkOperands(
-  operands: readonly string[],
-  entry: CommandEntry,
-  { operands: { min, max } }: CommandModule,
-): void {
+function checkOperands(operands: readonly string[], entry: CommandEntry): void {
+  const { min, max } = entry.module.operands;
   if (operands.length >= min && operands.length <= max) return;
   const wanted = min === max ? String(min) : max === Infinity ? `at least ${min}` : `${min} to ${max}`;
   const problem = `tsbuild ${entry.name} takes ${wanted} ${wanted === '1' ? 'operand' : 'operands'}, not ${operands.length}`;

@@ -1,5 +1,6 @@
 import type { DockerfileInput } from '../build-request.ts';
 import type { BuildInputs } from './to-build-request.ts';
+import type { CliIo } from './cli-io.ts';
 import { usageError } from './usage-error.ts';
 
 /** The name under which messages show a Dockerfile read from standard input. */
@@ -23,7 +24,7 @@ const MAGIC: readonly (readonly number[])[] = [
 export async function readInputs(
   context: string,
   file: string | undefined,
-  stdin: AsyncIterable<string | Uint8Array>,
+  io: Pick<CliIo, 'stdin'>,
 ): Promise<BuildInputs> {
   if (context === '-' && file === '-') {
     throw usageError('standard input cannot be both the context and the Dockerfile', 'name a directory as the context');
@@ -31,10 +32,10 @@ export async function readInputs(
   const named: { dockerfile?: DockerfileInput } =
     file === undefined ? {} : { dockerfile: { kind: 'path', path: file } };
   if (context !== '-') {
-    const dockerfile = file === '-' ? await readDockerfile(toBytes(stdin)) : named.dockerfile;
+    const dockerfile = file === '-' ? await readDockerfile(toBytes(io.stdin)) : named.dockerfile;
     return { context: { kind: 'location', location: context }, ...(dockerfile === undefined ? {} : { dockerfile }) };
   }
-  const { head, bytes } = await peek(toBytes(stdin));
+  const { head, bytes } = await peek(toBytes(io.stdin));
   if (isArchive(head)) return { context: { kind: 'tar', bytes }, ...named };
   if (file !== undefined) {
     throw usageError(

@@ -14,8 +14,8 @@ export interface TtyOptions {
   readonly signal: AbortSignal;
 }
 
-/** ora writes two blanks behind the frame; a third keeps the cursor off the margin. */
-const MARGIN = 3;
+/** ora writes two blanks behind the frame, the terminal `^C` behind these; one more keeps the cursor off the margin, so that no line wraps. */
+const MARGIN = 5;
 const INTERVAL_MS = 100;
 
 /** Progress as a frame that is redrawn ten times a second and stays, complete, when the build ends. */

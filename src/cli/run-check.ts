@@ -11,6 +11,7 @@ import { locateDockerfile } from './source-texts.ts';
 import { usageError } from './usage-error.ts';
 import { version } from './version.ts';
 import { writeFileAtomic } from './write-file-atomic.ts';
+import { reportError } from './report-error.ts';
 
 /** How a check is done. */
 export interface CheckOptions extends Pick<Invocation, 'io' | 'store' | 'loadApi' | 'detail'> {
@@ -31,7 +32,6 @@ export async function runCheck(request: BuildRequest, o: CheckOptions): Promise<
     io.stdout.write(formatResult(result, o));
     return result.failed || result.diagnostics.length > 0 ? 1 : 0;
   } catch (error) {
-    const { reportError } = await import('./report-error.ts');
     return reportError(error, { io, detail, request });
   }
 }

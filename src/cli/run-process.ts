@@ -1,6 +1,5 @@
-import process from 'node:process';
 import type { TsbuildApi } from '../store-handle.ts';
-import type { TerminalStream } from './cli-io.ts';
+import type { CliIo, TerminalStream } from './cli-io.ts';
 import { Interruption, type InterruptSignal } from './interruption.ts';
 import { runCli } from './run-cli.ts';
 
@@ -25,8 +24,18 @@ export async function runProcess(loadApi: () => Promise<TsbuildApi>): Promise<ne
     if (error.code !== 'EPIPE') throw error;
   });
 
-  const { stdin, stdout, stderr, env } = process;
-  const io = { stdin, stdout, stderr, env, now: Date.now, signal: controller.signal };
+  const { stdout, stderr, env } = process;
+  const io: CliIo = {
+    // Opening it takes milliseconds, and few commands read it.
+    get stdin() {
+      return process.stdin;
+    },
+    stdout,
+    stderr,
+    env,
+    now: Date.now,
+    signal: controller.signal,
+  };
   const status = await runCli(process.argv.slice(2), io, loadApi);
   await Promise.all([flushed(stdout), flushed(stderr)]);
   process.exit(status);

@@ -3,6 +3,7 @@ import type { OutlineResult, TargetsResult } from '../store-handle.ts';
 import type { Invocation } from './command.ts';
 import { formatTable } from './format-table.ts';
 import type { Call } from './parse-call.ts';
+import { reportError } from './report-error.ts';
 
 /** How a question about a Dockerfile is asked. */
 export interface SubrequestOptions extends Pick<Invocation, 'io' | 'store' | 'loadApi' | 'detail'> {
@@ -21,7 +22,6 @@ export async function runSubrequest(
     else io.stdout.write('targets' in answer ? formatTargets(answer) : formatOutline(answer));
     return 0;
   } catch (error) {
-    const { reportError } = await import('./report-error.ts');
     return reportError(error, { io, detail, request });
   }
 }

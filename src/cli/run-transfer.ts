@@ -4,6 +4,7 @@ import { progressFlags, type ProgressFlags } from './common-flags.ts';
 import { parseFlags } from './flag.ts';
 import { openProgress, resolveMode } from './open-progress.ts';
 import { familiarName } from './summary.ts';
+import { reportError } from './report-error.ts';
 
 /** Moves one image while progress is shown, then prints its name with its digest. @returns the exit status */
 export async function runTransfer(
@@ -21,7 +22,6 @@ export async function runTransfer(
     io.stdout.write(quiet === undefined ? `${familiarName(reference)} ${digest}\n` : `${digest}\n`);
     return 0;
   } catch (error) {
-    const { reportError } = await import('./report-error.ts');
     return reportError(error, { io, detail, state: progress.state });
   }
 }

@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import type { StoreOptions } from '../build-request.ts';
 import { BuildError, isErrno, messageOf } from '../core/error.ts';
@@ -13,7 +12,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
  */
 export async function readUserConfig(env: Environment): Promise<Partial<StoreOptions>> {
   const base = env['XDG_CONFIG_HOME'];
-  const directory = base !== undefined && isAbsolute(base) ? base : join(env['HOME'] ?? homedir(), '.config');
+  const directory = base !== undefined && isAbsolute(base) ? base : join(env['HOME'] ?? '/', '.config');
   const path = join(directory, 'tsbuild/config.json');
   const text = await readOptional(path);
   if (text === undefined) return {};

@@ -17,8 +17,7 @@ test('flag table: a row for each flag', () => {
   expect(table.split('\n').every((line) => line === '' || /^\|(.*[^\\])\|(.*[^\\])\|$/.test(line))).toBe(true);
 });
 
-test.each(commandTable)('tsbuild $name --help explains all flags', async ({ name, load }) => {
-  const { flags } = await load();
+test.each(commandTable)('tsbuild $name --help explains all flags', async ({ name, module: { flags } }) => {
   const io = fakeIo();
   expect(await runCli([name, '--help'], io, fakeApi({}))).toBe(0);
   expect(io.stdout.text).toMatch(new RegExp(`^Usage: tsbuild ${name} `));

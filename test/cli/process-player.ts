@@ -19,7 +19,8 @@ async function pour(stdout: NodeJS.WritableStream | undefined, signal: AbortSign
 
 await runProcess(
   fakeApi({
-    build: async ({ signal, stdout }) => {
+    build: async ({ signal, stdout, progress }) => {
+      progress?.({ type: 'started', step: 'RUN sleep', timeMs: Date.now() });
       const { promise, resolve } = Promise.withResolvers<void>();
       signal?.addEventListener('abort', () => resolve());
       if (process.env['FAKE_OUTPUT'] === undefined) process.stderr.write('ready\n');

@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { ProgressEvent } from '../../src/core/progress.ts';
 import { at } from './events.ts';
+import { describeWith } from '../support/requires.ts';
 import { openTerminal, type Terminal } from './terminal.ts';
 
 interface Player extends AsyncDisposable {
@@ -40,7 +41,7 @@ async function openPlayer(size: { columns: number; rows: number }): Promise<Play
   };
 }
 
-describe('live view in a real terminal', { timeout: 60_000 }, () => {
+describeWith(['tmux'], 'live view in a real terminal', () => {
   test('shows running steps with their output, and leaves the whole picture', async () => {
     await using player = await openPlayer({ columns: 60, rows: 14 });
     const { terminal } = player;
@@ -58,19 +59,19 @@ describe('live view in a real terminal', { timeout: 60_000 }, () => {
     );
     expect(await terminal.screen((text) => text.includes('ok 1') && text.includes('2.5s'))).toBe(`$ tsbuild .
 [+] Building 2.5s (1/3)
- => CACHED [a 1/2] FROM scratch                      0.0s
- => [a 2/2] RUN make                                 2.5s
+ => CACHED [a 1/2] FROM scratch                    0.0s
+ => [a 2/2] RUN make                               2.5s
  => => # cc a.c
  => => # cc b.c
- => [b 1/1] RUN test                                 2.0s
+ => [b 1/1] RUN test                               2.0s
  => => # ok 1`);
     player.show(4000, at.done(3000, '[a 2/2] RUN make'), at.done(4000, '[b 1/1] RUN test'));
     player.end();
     expect(await terminal.screen((text) => text.includes('bye'))).toContain(`$ tsbuild .
 [+] Building 4.0s (3/3) FINISHED
- => CACHED [a 1/2] FROM scratch                      0.0s
- => [a 2/2] RUN make                                 3.0s
- => [b 1/1] RUN test                                 3.5s
+ => CACHED [a 1/2] FROM scratch                    0.0s
+ => [a 2/2] RUN make                               3.0s
+ => [b 1/1] RUN test                               3.5s
 bye`);
     expect(await terminal.status()).toBe(0);
   });
@@ -113,7 +114,7 @@ bye`);
       const header = `[+] Building 1.0s (0/1)`;
       const fits = (text: string): boolean => {
         const lines = text.slice(text.indexOf(header)).split('\n');
-        return lines.length > 1 && lines.every((line) => line.length <= columns) && lines[1]?.length === columns - 3;
+        return lines.length > 1 && lines.every((line) => line.length <= columns) && lines[1]?.length === columns - 5;
       };
       const screen = await terminal.screen((text) => text.includes(header) && fits(text), 'visible');
       expect(screen.match(/\[\+\]/g)).toHaveLength(1);
@@ -127,6 +128,6 @@ bye`);
     expect(await player.terminal.screen((text) => text.includes('1.0s') && text.includes('warning'))).toBe(`$ tsbuild .
 a warning
 [+] Building 1.0s (0/1)
- => RUN a                                            1.0s`);
+ => RUN a                                          1.0s`);
   });
 });

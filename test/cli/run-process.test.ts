@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { expect, test } from 'vitest';
+import { describeWith } from '../support/requires.ts';
+import { openTerminal } from './terminal.ts';
 
 interface Started {
   readonly child: ChildProcessByStdio<null, Readable, Readable>;
@@ -31,7 +33,7 @@ test.each([
   ['SIGTERM', 143],
   ['SIGHUP', 129],
 ] as const)('process: %s lets the build clean up, then ends with %i', async (signal, status) => {
-  const started = start('process-player.ts', ['.']);
+  const started = start('process-player.ts', ['--progress=none', '.']);
   await started.stderr('ready');
   started.child.kill(signal);
   expect(await started.status).toBe(status);
@@ -39,7 +41,7 @@ test.each([
 });
 
 test('process: a second signal does not wait for the cleaning', async () => {
-  const started = start('process-player.ts', ['.'], { FAKE_CLEANUP_MS: '50000' });
+  const started = start('process-player.ts', ['--progress=none', '.'], { FAKE_CLEANUP_MS: '50000' });
   await started.stderr('ready');
   started.child.kill('SIGINT');
   await started.stderr('cleaning');
@@ -49,7 +51,7 @@ test('process: a second signal does not wait for the cleaning', async () => {
 });
 
 test('process: a build whose output nobody reads any more is stopped', async () => {
-  const started = start('process-player.ts', ['-o', '-', '.'], { FAKE_OUTPUT: '1' });
+  const started = start('process-player.ts', ['--progress=none', '-o', '-', '.'], { FAKE_OUTPUT: '1' });
   await once(started.child.stdout, 'data');
   started.child.stdout.destroy();
   expect(await started.status).toBe(141);
@@ -62,4 +64,19 @@ test('process: --version and usage errors', async () => {
   expect(String((await once(version.child.stdout, 'data'))[0])).toMatch(/^tsbuild \d+\.\d+\.\d+\n$/);
   expect(await version.status).toBe(0);
   expect(await start(main, ['--nonsense', '.']).status).toBe(2);
+});
+
+describeWith(['tmux'], 'process in a terminal', () => {
+  test('Ctrl-C leaves the last frame and says that the build was canceled', async () => {
+    await using terminal = await openTerminal({ columns: 60, rows: 10 });
+    await terminal.start([process.execPath, resolve(import.meta.dirname, 'process-player.ts'), '.']);
+    await terminal.screen((text) => text.includes('=> RUN sleep') && text.includes('ready'));
+    await terminal.press('C-c');
+    expect(await terminal.status()).toBe(130);
+    const screen = await terminal.screen((text) => text.includes('canceled'));
+    expect(screen).toMatch(
+      /clean\n\[\+\] Building \d+\.\ds \(0\/1\) CANCELED\n => RUN sleep +\d+\.\ds\ncanceled: interrupted by SIGINT/,
+    );
+    expect(screen.match(/\[\+\]/g)).toHaveLength(1);
+  });
 });

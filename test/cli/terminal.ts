@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -24,6 +25,7 @@ export interface Terminal extends AsyncDisposable {
 /** Opens a terminal of that size with a tmux server of its own. */
 export async function openTerminal({ columns, rows }: { columns: number; rows: number }): Promise<Terminal> {
   const directory = await mkdtemp(join(tmpdir(), 'tsbuild-terminal-'));
+  const statusFile = join(directory, 'status');
   const tmux = async (...argv: readonly string[]): Promise<string> => {
     const { stdout } = await run('tmux', ['-S', join(directory, 'tmux'), '-f', '/dev/null', ...argv]);
     return stdout;
@@ -34,7 +36,7 @@ export async function openTerminal({ columns, rows }: { columns: number; rows: n
       if (answer !== undefined) return answer;
     }
     throw new Error(
-      `the terminal never showed what was waited for (pane ${await tmux('display-message', '-p', '#{pane_dead} #{pane_dead_status} #{pane_pid} #{pane_current_command}')}); it shows:\n${await tmux('capture-pane', '-p', '-S', '-')}`,
+      `the terminal never showed what was waited for; it shows:\n${await tmux('capture-pane', '-p', '-S', '-')}`,
     );
   };
   return {
@@ -45,7 +47,7 @@ export async function openTerminal({ columns, rows }: { columns: number; rows: n
       // The pane waits, so that options are set before the program can end.
       await tmux('new-session', '-d', ...size, 'cat');
       await tmux('set-option', '-g', 'remain-on-exit', 'on', ';', 'set-option', '-g', 'status', 'off');
-      await tmux('respawn-pane', '-k', `env -u CI -u NO_COLOR LANG=C.UTF-8 ${command}`);
+      await tmux('respawn-pane', '-k', `env -u CI -u NO_COLOR LANG=C.UTF-8 ${command}; echo $? > '${statusFile}'`);
     },
     resize: async (width, height) => {
       await tmux('resize-window', '-x', String(width), '-y', String(height));
@@ -64,8 +66,9 @@ export async function openTerminal({ columns, rows }: { columns: number; rows: n
       }),
     status: () =>
       until(async () => {
-        const text = (await tmux('display-message', '-p', '#{pane_dead} #{pane_dead_status}')).trim();
-        return text.startsWith('1 ') ? Number(text.slice(2)) : undefined;
+        // tmux itself sometimes never learns the status of a program whose terminal is closed first.
+        const text = existsSync(statusFile) ? await readFile(statusFile, 'utf8') : '';
+        return text.endsWith('\n') ? Number(text) : undefined;
       }),
     [Symbol.asyncDispose]: async () => {
       await tmux('kill-server');

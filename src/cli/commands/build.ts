@@ -4,12 +4,19 @@ import { buildFlags, type BuildFlags } from '../build-flags.ts';
 import type { CommandModule, Invocation } from '../command.ts';
 import { progressFlags, type ProgressFlags } from '../common-flags.ts';
 import { parseFlags } from '../flag.ts';
-import { imageId } from '../metadata-file.ts';
+import { formatMetadata, imageId } from '../metadata-file.ts';
 import { openProgress, resolveMode, type OpenProgress } from '../open-progress.ts';
+import { openPalette } from '../palette.ts';
 import type { Call } from '../parse-call.ts';
 import { readInputs } from '../read-inputs.ts';
+import { renderWarnings } from '../render-diagnostics.ts';
+import { reportError } from '../report-error.ts';
+import { runCheck } from '../run-check.ts';
+import { runSubrequest } from '../run-subrequest.ts';
+import { renderSummary } from '../summary.ts';
 import { toBuildRequest } from '../to-build-request.ts';
 import { usageError } from '../usage-error.ts';
+import { writeFileAtomic } from '../write-file-atomic.ts';
 
 /** `tsbuild build`: a Dockerfile and its context to an image. */
 export const buildCommand: CommandModule = {
@@ -23,15 +30,11 @@ export const buildCommand: CommandModule = {
     switch (call.method) {
       case 'build':
         return runBuild(request, flags, invocation);
-      case 'check': {
-        const { runCheck } = await import('../run-check.ts');
+      case 'check':
         return runCheck(request, { ...invocation, format: call.format, fix: 'no' });
-      }
       case 'outline':
-      case 'targets': {
-        const { runSubrequest } = await import('../run-subrequest.ts');
+      case 'targets':
         return runSubrequest(request, { ...invocation, call });
-      }
     }
   },
 };
@@ -42,7 +45,7 @@ export async function readRequest(
   flags: Partial<BuildFlags>,
   { io }: Invocation,
 ): Promise<BuildRequest> {
-  const inputs = await readInputs(context, flags.file, io.stdin);
+  const inputs = await readInputs(context, flags.file, io);
   return { ...toBuildRequest(flags, inputs), signal: io.signal, stdout: io.stdout };
 }
 
@@ -70,21 +73,16 @@ async function runBuild(request: BuildRequest, flags: Partial<BuildFlags>, invoc
     await writeFiles(result, request, flags);
     shown[Symbol.dispose]();
     const human = resolved === 'plain' || resolved === 'tty';
-    if (human) await printOutcome(result, { request, io, progress, startMs });
+    if (human) printOutcome(result, { request, io, progress, startMs });
     if (quiet !== undefined) io.stdout.write(`${imageId(result) ?? ''}\n`);
     return 0;
   } catch (error) {
-    const { reportError } = await import('../report-error.ts');
     return reportError(error, { io, detail, request, state: progress.state });
   }
 }
 
 async function writeFiles(result: BuildResult, request: BuildRequest, flags: Partial<BuildFlags>): Promise<void> {
   if (flags.iidFile === undefined && flags.metadataFile === undefined) return;
-  const [{ writeFileAtomic }, { formatMetadata }] = await Promise.all([
-    import('../write-file-atomic.ts'),
-    import('../metadata-file.ts'),
-  ]);
   const id = imageId(result);
   if (flags.iidFile !== undefined && id !== undefined) await writeFileAtomic(flags.iidFile, id);
   if (flags.metadataFile !== undefined)
@@ -98,12 +96,7 @@ interface Outcome {
   readonly startMs: number;
 }
 
-async function printOutcome(result: BuildResult, { request, io, progress, startMs }: Outcome): Promise<void> {
-  const [{ renderWarnings }, { renderSummary }, { openPalette }] = await Promise.all([
-    import('../render-diagnostics.ts'),
-    import('../summary.ts'),
-    import('../palette.ts'),
-  ]);
+function printOutcome(result: BuildResult, { request, io, progress, startMs }: Outcome): void {
   const palette = openPalette(io.stderr, io.env);
   const warnings = renderWarnings([...progress.state.warnings, ...result.warnings], palette);
   const summary = renderSummary(result, { elapsedMs: io.now() - startMs, outputs: request.outputs ?? [], palette });

@@ -27,7 +27,7 @@ export const loadCommand: CommandModule = {
   run: async ({ operands, raw, io, store, loadApi }) => {
     const { input, quiet } = parseFlags<LoadFlags>(loadFlags, raw, io);
     const path = input ?? operands[0] ?? '-';
-    if (path === '-' && 'isTTY' in io.stdin && io.stdin.isTTY === true) {
+    if (path === '-' && io.stdin.isTTY === true) {
       throw usageError('an archive is not read from a terminal', 'name it: tsbuild load FILE');
     }
     const api = await loadApi();

@@ -1,4 +1,3 @@
-import process from 'node:process';
 import type { CommandModule } from '../command.ts';
 import { parseFlags } from '../flag.ts';
 import { formatJson, listFlags, type ListFlags } from '../list-format.ts';
