@@ -4,7 +4,7 @@ import type { ResolvedImage } from '../src/core/source.ts';
 import { formatPlatform, formatPlatformFull, normalizePlatform, type Platform } from '../src/oci/platform.ts';
 import type { StageFrame, StageState } from './instruction.ts';
 import { MESSAGES } from './lint/rules.ts';
-import type { Lowering } from './lower-stages.ts';
+import type { Lowering } from './lowering.ts';
 import { rootedPath } from './paths.ts';
 import { contextVertex, emptyTree } from './source-vertices.ts';
 import { childState, imageState, platformOf, scratchState, withConfig } from './stage-state.ts';

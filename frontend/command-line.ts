@@ -1,5 +1,5 @@
 import type { InstructionText, StageState } from './instruction.ts';
-import type { Heredoc } from './ast.ts';
+import type { Heredoc } from './syntax/elements.ts';
 import { parseJsonForm } from './syntax/words.ts';
 
 /** The command of RUN, CMD, ENTRYPOINT: JSON strings as they are, or one text for the shell. */

@@ -15,7 +15,7 @@ export interface Fuel {
 /** Takes `amount` steps. @throws Flaw when there are none left. */
 export function spend(fuel: Fuel, amount: number): void {
   fuel.left -= amount;
-  if (fuel.left < 0) throw new Flaw('ExpansionTooLarge', 'variable expansion takes too much work');
+  if (fuel.left < 0) throw new Flaw('ExpansionTooLarge', 'expanding this Dockerfile takes too much work');
 }
 
 /** `value` without the prefix or suffix that `pattern` matches; unchanged where none does. */

@@ -1,4 +1,4 @@
-import type { EscapeCharacter } from './ast.ts';
+import type { EscapeCharacter } from './syntax/elements.ts';
 import { replaceMatches, spend, trimMatch, type Fuel } from './expand-pattern.ts';
 import { Flaw } from './flaw.ts';
 import { isSpace } from './syntax/white-space.ts';
@@ -13,6 +13,8 @@ export interface ExpandOptions {
   readonly unset?: 'empty' | 'keep';
   /** `join`: white space after `<<` belongs to the word. */
   readonly heredocs?: 'split' | 'join';
+  /** `skip`: nobody wants the words. */
+  readonly words?: 'split' | 'skip';
   readonly fuel?: Fuel;
 }
 
@@ -111,6 +113,7 @@ class Expander {
       escapes: 'remove',
       unset: 'empty',
       heredocs: 'split',
+      words: 'split',
       fuel: newFuel(),
       ...options,
     };
@@ -149,7 +152,7 @@ class Expander {
     const character = this.#peek();
     if (character === '$') {
       const value = this.#dollar(escapes);
-      words.addSplit(value);
+      if (this.#options.words === 'split') words.addSplit(value);
       return value;
     }
     const whole = this.#whole(character, escapes);

@@ -1,4 +1,4 @@
-import { formatPlatform, formatPlatformFull, type Platform } from '../src/oci/platform.ts';
+import { formatPlatform, formatPlatformFull, normalizePlatform, type Platform } from '../src/oci/platform.ts';
 import type { Dockerfile, GlobalArg } from './ast.ts';
 import { expand, type ExpandOptions } from './expand.ts';
 import type { LowerRequest } from './lower-request.ts';
@@ -44,7 +44,9 @@ export function globalScope(
 }
 
 function automaticArgs(dockerfile: Dockerfile, request: LowerRequest): PersistentMap<string> {
-  const { buildPlatform, platform, buildArgs } = request;
+  const { buildArgs } = request;
+  const buildPlatform = normalizePlatform(request.buildPlatform);
+  const platform = normalizePlatform(request.platform);
   const stage = request.target ?? dockerfile.stages.at(-1)?.name ?? '';
   const values: readonly (readonly [string, string])[] = [
     ['BUILDPLATFORM', formatPlatform(buildPlatform)],

@@ -45,7 +45,7 @@ const NANOSECONDS: Readonly<Record<string, number>> = {
 
 /** The nanoseconds of `1h30m`, `1.5s`, `0`; `undefined` where it is no duration or too long for Go. */
 export function parseDuration(text: string): number | undefined {
-  const match = /^([+-]?)(0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/.exec(text);
+  const match = /^([+-]?)(0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/.exec(text);
   if (match === null) return undefined;
   let total = 0;
   for (const [, amount = '', unit = ''] of (match[2] ?? '').matchAll(/([\d.]+)([a-zµμ]+)/g)) {

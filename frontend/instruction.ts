@@ -3,13 +3,15 @@ import type { ResolvedImage } from '../src/core/source.ts';
 import type { SourceEdit, SourceRange } from '../src/core/diagnostic.ts';
 import type { ContainerConfig, HistoryEntry } from '../src/oci/image-config.ts';
 import type { Platform } from '../src/oci/platform.ts';
-import type { Comment, EscapeCharacter, Heredoc, Instruction } from './ast.ts';
 import type { Fuel } from './expand-pattern.ts';
 import type { Place } from './flaw.ts';
 import type { LowerRequest } from './lower-request.ts';
 import type { PersistentList, PersistentMap } from './persistent.ts';
 import type { RuleName } from './lint/rules.ts';
+import type { RuleSelection } from './lint/check-options.ts';
+import type { Comment, EscapeCharacter, Heredoc } from './syntax/elements.ts';
 import type { Flags, FlagTable } from './syntax/flags.ts';
+import type { LogicalLine } from './syntax/logical-lines.ts';
 
 /** An instruction's text, keyword and flags cut off. */
 export interface InstructionText {
@@ -65,6 +67,24 @@ export interface Command {
   readonly step: 'yes' | 'no';
   readonly draws: readonly Draw[];
   readonly lower: (state: StageState, context: LowerContext) => StageState;
+}
+
+/** One instruction. */
+export interface Instruction {
+  /** In upper case. */
+  readonly keyword: string;
+  /** The keyword as written. */
+  readonly word: string;
+  /** What the keyword's definition made of the text. */
+  readonly command: Command;
+  /** From the keyword to the end of the last line, here-documents included. */
+  readonly range: SourceRange;
+  readonly line: LogicalLine;
+  readonly heredocs: readonly Heredoc[];
+  /** Directly above it, in order. */
+  readonly comments: readonly Comment[];
+  /** The rules that a `# check=skip=…` comment above it switches off. */
+  readonly skippedRules: RuleSelection;
 }
 
 /** A definition whose node type is its own affair. */
@@ -145,6 +165,8 @@ export interface LowerContext {
   mainContext(): VertexId;
   /** The tree that a draw means. @throws Flaw */
   tree(draw: Draw): VertexId;
+  /** The name that was most likely meant, for a lint finding. */
+  nearest(name: string, candidates: Iterable<string>): string | undefined;
   /** Reports a lint finding about this instruction, or about `o.at`. */
   warn(rule: RuleName, message: string, o?: WarnOptions): void;
 }

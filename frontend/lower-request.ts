@@ -81,4 +81,5 @@ export type LowerResult =
       /** SOURCE_DATE_EPOCH as it was found. */
       readonly epochSeconds?: number;
     }
+  /** Errors first, then warnings, each in the order of the file. */
   | { readonly kind: 'invalid'; readonly diagnostics: readonly Diagnostic[] };

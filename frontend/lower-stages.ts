@@ -1,31 +1,16 @@
 import type { Diagnostic } from '../src/core/diagnostic.ts';
-import type { GraphBuilder, VertexId } from '../src/core/graph.ts';
-import type { EscapeCharacter, Instruction } from './ast.ts';
+import type { VertexId } from '../src/core/graph.ts';
 import { baseState, originVertex } from './base-state.ts';
 import { proxyEnv } from './build-args.ts';
-import type { Fuel } from './expand-pattern.ts';
 import { Flaw } from './flaw.ts';
-import type { LowerContext, StageFrame, StageState } from './instruction.ts';
-import type { LintReporter } from './lint/reporter.ts';
+import type { Instruction, LowerContext, StageFrame, StageState } from './instruction.ts';
 import type { LowerRequest } from './lower-request.ts';
+import type { Lowering } from './lowering.ts';
 import type { NeededStage } from './needs.ts';
-import type { PersistentMap } from './persistent.ts';
 import { diagnosticOf } from './read-instructions.ts';
 import { contextVertex } from './source-vertices.ts';
-import type { Names, StagePlan } from './stages.ts';
+import type { StagePlan } from './stages.ts';
 import { rangeOf } from './syntax/ranges.ts';
-
-/** What all stages of a build share. */
-export interface Lowering {
-  readonly request: LowerRequest;
-  readonly globals: PersistentMap<string>;
-  readonly names: Names;
-  readonly escape: EscapeCharacter;
-  readonly fuel: Fuel;
-  readonly graph: GraphBuilder;
-  readonly epochSeconds: number | undefined;
-  readonly reporter: LintReporter;
-}
 
 /** The stages by their number; one that failed, or stands on one that did, is missing. */
 export interface LoweredStages {
@@ -58,6 +43,7 @@ class StageLowering {
   readonly #lowering: Lowering;
   readonly #states: ReadonlyMap<number, StageState>;
   readonly #frame: StageFrame;
+  readonly #proxyEnv: readonly string[];
 
   constructor(needed: NeededStage, lowering: Lowering, states: ReadonlyMap<number, StageState>) {
     this.#needed = needed;
@@ -65,6 +51,7 @@ class StageLowering {
     this.#lowering = lowering;
     this.#states = states;
     this.#frame = frameOf(needed, lowering.request);
+    this.#proxyEnv = proxyEnv(lowering.request.buildArgs);
   }
 
   run(): StageResult {
@@ -114,7 +101,7 @@ class StageLowering {
       instruction,
       origin,
       fuel,
-      proxyEnv: proxyEnv(request.buildArgs),
+      proxyEnv: this.#proxyEnv,
       epochSeconds,
       mainContext: () => this.#mainContext(),
       tree: (draw) => {
@@ -124,6 +111,7 @@ class StageLowering {
         });
         return originVertex(found, { lowering: this.#lowering, rootOf: (index) => this.#state(index).root });
       },
+      nearest: (name, candidates) => reporter.nearest(name, candidates),
       warn: (rule, message, o) =>
         reporter.report({
           rule,

@@ -15,10 +15,7 @@ import { findNeeds } from './needs.ts';
 import { planStages } from './plan-stages.ts';
 import { diagnosticOf } from './read-instructions.ts';
 import { draftOf } from './stage-state.ts';
-import { nearest } from './suggest.ts';
 import { classifyFrontend } from './syntax/frontend-reference.ts';
-
-export type { ImageRequest, LowerRequest, LowerResult, NamedContext } from './lower-request.ts';
 
 /**
  * Draws the graph of a build for one platform. Pure: what it does not know (the configs of base images) it asks for, and the
@@ -71,7 +68,7 @@ function lowerWith(dockerfile: Dockerfile, request: LowerRequest, reporter: Lint
 }
 
 function newReporter(dockerfile: Dockerfile, request: LowerRequest): LintReporter {
-  return new LintReporter(dockerfile, {
+  return new LintReporter(dockerfile.escape, {
     ...checkOptions(dockerfile, request.buildArgs),
     ownRules: request.ownRules ?? 'off',
     notices: request.compat === 'buildkit' ? 'off' : 'on',
@@ -79,7 +76,7 @@ function newReporter(dockerfile: Dockerfile, request: LowerRequest): LintReporte
 }
 
 function invalid(errors: readonly Diagnostic[], reporter: LintReporter): LowerResult {
-  return { kind: 'invalid', diagnostics: [...errors, ...reporter.diagnostics].toSorted(compareDiagnostics) };
+  return { kind: 'invalid', diagnostics: [...errors.toSorted(compareDiagnostics), ...reporter.diagnostics] };
 }
 
 /** What can be said of the whole file. */
@@ -91,7 +88,7 @@ function lintFile(
   for (const finding of lintOwn(dockerfile)) o.reporter.report(finding);
   const declared = declaredArgs(dockerfile);
   for (const name of unusedBuildArgs(dockerfile, o.request.buildArgs)) {
-    const near = nearest(name, declared);
+    const near = o.reporter.nearest(name, declared);
     o.reporter.report({
       rule: 'UnusedBuildArg',
       message: MESSAGES.UnusedBuildArg(name, near),

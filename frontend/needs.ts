@@ -1,5 +1,6 @@
 import type { Diagnostic } from '../src/core/diagnostic.ts';
-import type { Dockerfile, Instruction } from './ast.ts';
+import type { Dockerfile } from './ast.ts';
+import type { Instruction } from './instruction.ts';
 import { Flaw } from './flaw.ts';
 import { compareDiagnostics } from './lint/reporter.ts';
 import type { ImageRequest, LowerRequest } from './lower-request.ts';
@@ -76,10 +77,11 @@ class Search {
     return instructions;
   }
 
-  #triggerTexts({ base }: StagePlan): readonly string[] {
+  #triggerTexts({ base, origin }: StagePlan): readonly string[] {
+    if (origin === 'context') return [];
     if (base.kind === 'image') return this.#request.images.get(base.request.key)?.config.config.OnBuild ?? [];
     const parent = base.kind === 'stage' ? this.#plan.plans[base.index] : undefined;
-    return parent === undefined || parent.instructions.length === 0 ? [] : triggersOf(parent.stage);
+    return parent === undefined || parent.origin === 'context' ? [] : triggersOf(parent.stage);
   }
 
   #draws(instruction: Instruction, { stage }: StagePlan): readonly number[] {

@@ -1,6 +1,7 @@
 import type { SourceRange } from '../src/core/diagnostic.ts';
-import type { Dockerfile, Instruction, Stage } from './ast.ts';
-import { expand, newFuel } from './expand.ts';
+import type { Dockerfile, Stage } from './ast.ts';
+import type { Instruction } from './instruction.ts';
+import { expand, newFuel, type ExpandOptions } from './expand.ts';
 import { Flaw } from './flaw.ts';
 import { globalScope } from './global-scope.ts';
 import { argNodeOf, type ArgDeclaration } from './instructions/arg.ts';
@@ -50,12 +51,14 @@ export function targets(dockerfile: Dockerfile): readonly Target[] {
   return dockerfile.stages.map((stage) => targetOf(stage, dockerfile));
 }
 
-/** The arguments, secrets and agents of the request's target and of the stages that it needs. @throws Flaw StageNotFound */
+/** The arguments, secrets and agents of the request's target and of the stages that it needs; `undefined` without such a target. */
 export function outline(dockerfile: Dockerfile, request: LowerRequest): Outline | undefined {
   const names = new Names(dockerfile.stages, request);
-  const needed = neededStages(dockerfile, names);
-  const target = dockerfile.stages[names.target()];
+  const { target: name = '' } = request;
+  const index = name === '' ? dockerfile.stages.length - 1 : names.lookupTarget(name);
+  const target = index === undefined ? undefined : dockerfile.stages[index];
   if (target === undefined) return undefined;
+  const needed = neededStages(dockerfile, { names, target: target.index });
   const mounts = needed.flatMap((stage) => stage.instructions.flatMap(mountsOf));
   return {
     target: targetOf(target, dockerfile),
@@ -69,6 +72,12 @@ export function outline(dockerfile: Dockerfile, request: LowerRequest): Outline 
       ({ id }) => id ?? 'default',
     ),
   };
+}
+
+interface OutlineScope {
+  readonly request: LowerRequest;
+  readonly variables: PersistentMap<string>;
+  readonly options: ExpandOptions;
 }
 
 interface FoundMount {
@@ -88,9 +97,12 @@ function targetOf({ name, description, node, from, index }: Stage, { stages }: D
 }
 
 /** Bases are followed as written: a name with a variable in it hardly ever means a stage. */
-function neededStages({ stages }: Dockerfile, names: Names): readonly Stage[] {
+function neededStages(
+  { stages }: Dockerfile,
+  { names, target }: { readonly names: Names; readonly target: number },
+): readonly Stage[] {
   const found = new Set<number>();
-  const pending = [names.target()];
+  const pending = [target];
   for (let index = pending.pop(); index !== undefined; index = pending.pop()) {
     const stage = stages[index];
     if (stage === undefined || found.has(index)) continue;
@@ -103,7 +115,7 @@ function neededStages({ stages }: Dockerfile, names: Names): readonly Stage[] {
 }
 
 function argsOf(dockerfile: Dockerfile, needed: readonly Stage[], request: LowerRequest): readonly OutlineArg[] {
-  const options = { escape: dockerfile.escape, fuel: newFuel() };
+  const options: ExpandOptions = { escape: dockerfile.escape, fuel: newFuel() };
   const { variables } = globalScope(dockerfile, request, { options, buildArgs: request.buildArgs, failed: () => {} });
   const used = needed.map(({ node }) => `${node.base} ${node.platform ?? ''}`).join(' ');
   const declaredBelow = new Set(
@@ -123,7 +135,7 @@ function argsOf(dockerfile: Dockerfile, needed: readonly Stage[], request: Lower
   );
   const args = new Map<string, OutlineArg>();
   for (const found of [...global, ...own]) {
-    const outlined = outlineArg(found, { request, variables });
+    const outlined = outlineArg(found, { request, variables, options });
     args.set(outlined.name, { ...outlined, ...args.get(outlined.name) });
   }
   return [...args.values()];
@@ -131,9 +143,9 @@ function argsOf(dockerfile: Dockerfile, needed: readonly Stage[], request: Lower
 
 function outlineArg(
   { arg, instruction }: { readonly arg: ArgDeclaration; readonly instruction: Instruction },
-  o: { readonly request: LowerRequest; readonly variables: PersistentMap<string> },
+  o: OutlineScope,
 ): OutlineArg {
-  const value = o.request.buildArgs.get(arg.name) ?? defaultOf(arg, o.variables) ?? o.variables.lookup(arg.name);
+  const value = o.request.buildArgs.get(arg.name) ?? defaultOf(arg, o) ?? o.variables.lookup(arg.name);
   return {
     name: arg.name,
     ...(value !== undefined && { value }),
@@ -142,10 +154,10 @@ function outlineArg(
   };
 }
 
-function defaultOf({ defaultValue }: ArgDeclaration, variables: PersistentMap<string>): string | undefined {
+function defaultOf({ defaultValue }: ArgDeclaration, { variables, options }: OutlineScope): string | undefined {
   if (defaultValue === undefined) return undefined;
   try {
-    return expand(defaultValue, (name) => variables.lookup(name), { escape: '\\' }).text;
+    return expand(defaultValue, (name) => variables.lookup(name), options).text;
   } catch (error) {
     if (error instanceof Flaw) return defaultValue;
     throw error;

@@ -1,5 +1,6 @@
 import type { Diagnostic, SourceRange } from '../src/core/diagnostic.ts';
-import type { Dockerfile, GlobalArg, Instruction, Stage } from './ast.ts';
+import type { Dockerfile, GlobalArg, Stage } from './ast.ts';
+import type { Instruction } from './instruction.ts';
 import { compareDiagnostics } from './lint/reporter.ts';
 import { argNodeOf } from './instructions/arg.ts';
 import { fromNodeOf } from './instructions/from.ts';

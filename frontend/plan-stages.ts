@@ -76,12 +76,13 @@ function planStage(
   const platform = node.platform === undefined ? undefined : stagePlatform(node.platform, stage, o);
   const { range } = from.line;
   const replaced = stage.name === undefined ? undefined : names.replacement(stage.name, { platform, range });
-  if (replaced !== undefined) return { stage, label, base: replaced, platform, instructions: [] };
+  if (replaced !== undefined) return { stage, label, base: replaced, platform, origin: 'context', instructions: [] };
   return {
     stage,
     label,
     base: names.base(base.text, { index, platform, range }),
     platform,
+    origin: 'file',
     instructions: stage.instructions,
   };
 }

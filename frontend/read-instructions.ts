@@ -1,5 +1,6 @@
 import type { Diagnostic, SourceRange } from '../src/core/diagnostic.ts';
-import type { Comment, Directive, EscapeCharacter, Heredoc, Instruction } from './ast.ts';
+import type { Instruction } from './instruction.ts';
+import type { Comment, Directive, EscapeCharacter, Heredoc } from './syntax/elements.ts';
 import { Flaw } from './flaw.ts';
 import { INSTRUCTIONS, KEYWORDS } from './instructions/index.ts';
 import { skippedRules } from './lint/check-options.ts';

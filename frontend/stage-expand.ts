@@ -1,11 +1,11 @@
 import type { LowerContext, StageState } from './instruction.ts';
 import { expand, type ExpandOptions, type Expansion } from './expand.ts';
-import { nearest } from './suggest.ts';
 import { MESSAGES } from './lint/rules.ts';
 
 /** `word` with the variables of the stage replaced; unknown ones are reported (UndefinedVar). @throws Flaw */
 export function expandWord(word: string, state: StageState, context: LowerContext): string {
-  return expandInStage(word, { state, context, options: { escape: context.escape, fuel: context.fuel } }).text;
+  return expandInStage(word, { state, context, options: { escape: context.escape, words: 'skip', fuel: context.fuel } })
+    .text;
 }
 
 /** The words that `word` becomes: values of variables are split. @throws Flaw */
@@ -29,7 +29,7 @@ function expandInStage(source: string, { state, context, options }: InStage): Ex
   const expansion = expand(source, (name) => state.scope.lookup(name), options);
   for (const name of expansion.unmatched) {
     if (state.args.has(name)) continue;
-    const near = nearest(
+    const near = context.nearest(
       name,
       Array.from(state.scope.entries(), ([known]) => known),
     );

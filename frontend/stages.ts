@@ -1,9 +1,9 @@
 import { parsePlatform, formatPlatformFull, normalizePlatform, type Platform } from '../src/oci/platform.ts';
 import { familiarReference, formatReference, parseReference } from '../src/oci/reference.ts';
 import type { SourceRange } from '../src/core/diagnostic.ts';
-import type { Instruction, Stage } from './ast.ts';
+import type { Stage } from './ast.ts';
 import { Flaw } from './flaw.ts';
-import type { Draw } from './instruction.ts';
+import type { Instruction, Draw } from './instruction.ts';
 import { didYouMean } from './suggest.ts';
 import type { ImageRequest, LowerRequest, NamedContext } from './lower-request.ts';
 
@@ -26,7 +26,9 @@ export interface StagePlan {
   readonly base: Origin;
   /** What --platform says. */
   readonly platform: Platform | undefined;
-  /** Its instructions; none where a named context takes the stage's place. */
+  /** `context`: a named context takes the stage's place, so neither its instructions nor the base's triggers count. */
+  readonly origin: 'file' | 'context';
+  /** Its instructions, if they count. */
   readonly instructions: readonly Instruction[];
 }
 
@@ -41,19 +43,30 @@ export class Names {
     this.#request = request;
     this.#stages = stages;
     this.#contexts = new Map(Array.from(request.namedContexts, ([name, context]) => [contextKey(name), context]));
-    for (const { name, index } of stages)
-      if (name !== undefined) this.#byName.set(name, [...(this.#byName.get(name) ?? []), index]);
+    for (const { name, index } of stages) {
+      if (name === undefined) continue;
+      const known = this.#byName.get(name);
+      if (known === undefined) this.#byName.set(name, [index]);
+      else known.push(index);
+    }
   }
 
   /** The stage that the build is for. @throws Flaw StageNotFound */
   target(): number {
     const { target } = this.#request;
     if (target === undefined || target === '') return this.#stages.length - 1;
-    const index = this.#byName.get(target.toLowerCase())?.at(-1) ?? (/^\d+$/.test(target) ? Number(target) : undefined);
-    if (index !== undefined && index < this.#stages.length) return index;
+    const index = this.lookupTarget(target);
+    if (index !== undefined) return index;
     throw new Flaw('StageNotFound', `target stage ${JSON.stringify(target)} could not be found`, {
       help: this.suggestion(target),
     });
+  }
+
+  /** The stage that `target` names, the last of that name; or `undefined`. */
+  lookupTarget(target: string): number | undefined {
+    const named = this.#byName.get(target.toLowerCase())?.at(-1);
+    const index = named ?? (/^\d+$/.test(target) ? Number(target) : undefined);
+    return index !== undefined && index < this.#stages.length ? index : undefined;
   }
 
   /** Near names of stages, or all of them. */

@@ -1,5 +1,6 @@
 import type { Diagnostic } from '../src/core/diagnostic.ts';
-import type { Instruction, Stage } from './ast.ts';
+import type { Stage } from './ast.ts';
+import type { Instruction } from './instruction.ts';
 import { onbuildNodeOf } from './instructions/onbuild.ts';
 import { readInstructions } from './read-instructions.ts';
 

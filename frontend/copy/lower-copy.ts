@@ -1,4 +1,4 @@
-import type { Heredoc } from '../ast.ts';
+import type { Heredoc } from '../syntax/elements.ts';
 import type { LowerContext, StageState } from '../instruction.ts';
 import { parseMode } from '../mode.ts';
 import { ownership } from '../ownership.ts';

@@ -1,6 +1,6 @@
 import { IgnoreMatcher } from '../../src/core/glob.ts';
 import { FormatError } from '../../src/oci/format-error.ts';
-import type { Heredoc } from '../ast.ts';
+import type { Heredoc } from '../syntax/elements.ts';
 import { Flaw } from '../flaw.ts';
 import type { InstructionText } from '../instruction.ts';
 import { parseHeredocOperator } from '../syntax/heredoc.ts';

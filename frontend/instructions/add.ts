@@ -1,7 +1,6 @@
-import type { Instruction } from '../ast.ts';
 import { lowerCopyFiles } from '../copy/lower-copy.ts';
 import { parseCopyFiles, type CopyFilesNode } from '../copy/parse-copy.ts';
-import type { InstructionDef } from '../instruction.ts';
+import type { Instruction, InstructionDef } from '../instruction.ts';
 import { expandWord } from '../stage-expand.ts';
 
 /** ADD, as written. */

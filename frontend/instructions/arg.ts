@@ -1,6 +1,5 @@
-import type { Instruction } from '../ast.ts';
 import { Flaw } from '../flaw.ts';
-import type { InstructionDef, LowerContext, StageState } from '../instruction.ts';
+import type { Instruction, InstructionDef, LowerContext, StageState } from '../instruction.ts';
 import { MESSAGES } from '../lint/rules.ts';
 import { looksSecret } from '../lint/secret-names.ts';
 import { expandWord } from '../stage-expand.ts';

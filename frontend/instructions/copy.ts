@@ -1,8 +1,7 @@
-import type { Instruction } from '../ast.ts';
 import { lowerCopyFiles } from '../copy/lower-copy.ts';
 import { parseCopyFiles, type CopyFilesNode } from '../copy/parse-copy.ts';
 import { Flaw } from '../flaw.ts';
-import type { Draw, InstructionDef } from '../instruction.ts';
+import type { Instruction, Draw, InstructionDef } from '../instruction.ts';
 
 /** COPY, as written. */
 export interface CopyNode extends CopyFilesNode {

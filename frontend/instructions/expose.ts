@@ -1,3 +1,4 @@
+import { spend } from '../expand-pattern.ts';
 import { Flaw } from '../flaw.ts';
 import { formatList } from '../go-format.ts';
 import type { InstructionDef, LowerContext } from '../instruction.ts';
@@ -45,6 +46,8 @@ function parsePorts(spec: string, context: LowerContext): readonly string[] {
     throw invalid(`invalid ranges specified for container and host Ports: ${range} and ${hostPort}`, spec);
   }
   warnAboutStyle({ spec, written, protocol, mapped: spec !== containerPort ? 'yes' : 'no' }, context);
+  // A port costs more than a character, and there may be 65,536 of them to a word.
+  spend(context.fuel, (end - start + 1) * 64);
   return Array.from({ length: end - start + 1 }, (_, i) => `${start + i}/${protocol}`);
 }
 

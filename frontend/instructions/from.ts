@@ -1,6 +1,5 @@
-import type { Instruction } from '../ast.ts';
 import { Flaw } from '../flaw.ts';
-import type { InstructionDef } from '../instruction.ts';
+import type { Instruction, InstructionDef } from '../instruction.ts';
 import { splitWords } from '../syntax/white-space.ts';
 import { describe } from './arg.ts';
 

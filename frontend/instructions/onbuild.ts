@@ -1,6 +1,5 @@
-import type { Instruction } from '../ast.ts';
 import { Flaw } from '../flaw.ts';
-import type { InstructionDef } from '../instruction.ts';
+import type { Instruction, InstructionDef } from '../instruction.ts';
 import { didYouMean } from '../suggest.ts';
 
 /** ONBUILD, its instruction kept as text. */

@@ -1,8 +1,7 @@
-import type { Instruction } from '../ast.ts';
 import type { ExecMount, ExecOp, VertexId } from '../../src/core/graph.ts';
 import { parseCommandLine, withShell, type CommandLine } from '../command-line.ts';
 import { Flaw } from '../flaw.ts';
-import type { InstructionDef, InstructionText, LowerContext, StageState } from '../instruction.ts';
+import type { Instruction, InstructionDef, InstructionText, LowerContext, StageState } from '../instruction.ts';
 import { lowerMounts, mountDraws, type RunMounts } from '../run-mounts.ts';
 import { withHistory, workingDirectory } from '../stage-state.ts';
 import { displayText, stepMeta } from '../step.ts';

@@ -1,4 +1,4 @@
-import type { Comment } from '../ast.ts';
+import type { Comment } from '../syntax/elements.ts';
 import { parseBool } from '../go-format.ts';
 import { Flaw } from '../flaw.ts';
 

@@ -2,7 +2,6 @@ import { parsePlatform } from '../../src/oci/platform.ts';
 import type { Stage } from '../ast.ts';
 import type { Expansion } from '../expand.ts';
 import type { GlobalScope } from '../global-scope.ts';
-import { nearest } from '../suggest.ts';
 import type { LintReporter } from './reporter.ts';
 import { MESSAGES } from './rules.ts';
 
@@ -16,7 +15,7 @@ interface FromContext {
 export function lintUndeclared({ unmatched }: Expansion, { stage, scope, reporter }: FromContext): void {
   for (const name of unmatched) {
     if (scope.declared.has(name)) continue;
-    const near = nearest(name, scope.declared);
+    const near = reporter.nearest(name, scope.declared);
     reporter.report({
       rule: 'UndefinedArgInFrom',
       message: MESSAGES.UndefinedArgInFrom(name, near),

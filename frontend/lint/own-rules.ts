@@ -1,5 +1,6 @@
 import { parseReference } from '../../src/oci/reference.ts';
-import type { Dockerfile, Instruction, Stage } from '../ast.ts';
+import type { Dockerfile, Stage } from '../ast.ts';
+import type { Instruction } from '../instruction.ts';
 import { addNodeOf } from '../instructions/add.ts';
 import { copyNodeOf } from '../instructions/copy.ts';
 import { runNodeOf } from '../instructions/run.ts';

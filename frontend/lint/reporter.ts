@@ -1,7 +1,8 @@
 import type { Diagnostic, SourceRange } from '../../src/core/diagnostic.ts';
-import type { Dockerfile, Instruction } from '../ast.ts';
-import type { WarnOptions } from '../instruction.ts';
-import { rangeOf } from '../syntax/ranges.ts';
+import type { EscapeCharacter } from '../syntax/elements.ts';
+import type { Instruction, WarnOptions } from '../instruction.ts';
+import { nearest } from '../suggest.ts';
+import { RangeFinder } from '../syntax/ranges.ts';
 import { selects, type CheckOptions } from './check-options.ts';
 import { groupOf, urlOf, type RuleName } from './rules.ts';
 
@@ -19,22 +20,37 @@ export interface ReporterOptions extends CheckOptions {
   readonly notices: 'on' | 'off';
 }
 
+/** More than anybody reads; bounds what a hostile file can cost. */
+const MAX_FINDINGS = 2000;
+const MAX_SUGGESTIONS = 200;
+
 /** Collects lint findings: those whose rule is on, each once per place. */
 export class LintReporter {
-  readonly #dockerfile: Dockerfile;
+  readonly #ranges: RangeFinder;
   readonly #options: ReporterOptions;
   readonly #found = new Map<string, Diagnostic>();
+  #suggestions = 0;
 
-  constructor(dockerfile: Dockerfile, options: ReporterOptions) {
-    this.#dockerfile = dockerfile;
+  constructor(escape: EscapeCharacter, options: ReporterOptions) {
+    this.#ranges = new RangeFinder(escape);
     this.#options = options;
+  }
+
+  /** The name that was most likely meant by `name`; none where so many were looked for that nobody will read them. */
+  nearest(name: string, candidates: Iterable<string>): string | undefined {
+    return ++this.#suggestions > MAX_SUGGESTIONS ? undefined : nearest(name, candidates);
   }
 
   /** Adds a finding, if its rule is on where it was made. */
   report(finding: Finding): void {
     const { rule, message, help, edits } = finding;
     const instruction = finding.at ?? finding.instruction;
-    if (!this.#isOn(rule) || (instruction !== undefined && selects(instruction.skippedRules, rule))) return;
+    if (
+      this.#found.size >= MAX_FINDINGS ||
+      !this.#isOn(rule) ||
+      (instruction !== undefined && selects(instruction.skippedRules, rule))
+    )
+      return;
     const range = finding.range ?? this.#rangeOf(finding, instruction);
     const key = JSON.stringify([rule, message, range?.start]);
     if (this.#found.has(key)) return;
@@ -72,7 +88,7 @@ export class LintReporter {
 
   #rangeOf({ place }: Finding, instruction: Instruction | undefined): SourceRange | undefined {
     if (instruction === undefined) return undefined;
-    return place === undefined ? instruction.line.range : rangeOf(place, instruction.line, this.#dockerfile.escape);
+    return place === undefined ? instruction.line.range : this.#ranges.find(place, instruction.line);
   }
 }
 

@@ -43,7 +43,7 @@ export const RULES = {
     'only the last instruction of this kind counts',
   ),
   LegacyKeyValueFormat: standard('legacy-key-value-format', 'name and value should be joined by ='),
-  InvalidBaseImagePlatform: standard('invalid-base-image-platform', 'the base image is of another platform'),
+  InvalidBaseImagePlatform: { group: 'standard', description: 'the base image is of another platform' },
   RedundantTargetPlatform: standard('redundant-target-platform', 'the target platform is the default'),
   FromPlatformFlagConstDisallowed: standard(
     'from-platform-flag-const-disallowed',

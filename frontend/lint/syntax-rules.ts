@@ -1,5 +1,6 @@
 import type { SourceRange } from '../../src/core/diagnostic.ts';
-import type { Dockerfile, Instruction, Stage } from '../ast.ts';
+import type { Dockerfile, Stage } from '../ast.ts';
+import type { Instruction } from '../instruction.ts';
 import { argNodeOf } from '../instructions/arg.ts';
 import { fromNodeOf } from '../instructions/from.ts';
 import { rangeOf } from '../syntax/ranges.ts';
@@ -108,12 +109,17 @@ function uniformCase(word: string): 'lower' | 'upper' | undefined {
 function* descriptions(dockerfile: Dockerfile): Generator<Finding> {
   for (const instruction of allInstructions(dockerfile)) {
     const names = definedNames(instruction);
-    const comment = instruction.comments.at(-1);
+    const comment = instruction.comments.findLast(({ text }) => !isSwitch(text));
     const [first] = names;
     if (comment === undefined || first === undefined || names.includes(comment.text.split(' ')[0] ?? '')) continue;
     const message = MESSAGES.InvalidDefinitionDescription(instruction.keyword, names.length > 1 ? '<arg_key>' : first);
     yield { rule: 'InvalidDefinitionDescription', message, instruction, range: comment.range };
   }
+}
+
+/** `check=skip=…` describes nothing. */
+function isSwitch(comment: string): boolean {
+  return /^check\s*=/.test(comment);
 }
 
 function definedNames(instruction: Instruction): readonly string[] {

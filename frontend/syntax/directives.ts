@@ -1,5 +1,5 @@
 import type { SourceRange } from '../../src/core/diagnostic.ts';
-import type { Directive, EscapeCharacter } from '../ast.ts';
+import type { Directive, EscapeCharacter } from './elements.ts';
 import { Flaw } from '../flaw.ts';
 
 const NAMES = ['syntax', 'escape', 'check'] as const;
@@ -9,13 +9,16 @@ export class DirectiveZone {
   readonly #found: Directive[] = [];
   #state: 'open' | 'closed' = 'open';
 
-  /** Takes the next line, white space at its start removed. @throws Flaw for a repeated directive or an impossible escape. */
-  accept(line: string, range: SourceRange): void {
-    if (this.#state === 'closed') return;
+  /**
+   * Takes the next line, white space at its start removed, and tells whether it is a directive.
+   * @throws Flaw for a repeated directive or an impossible escape.
+   */
+  accept(line: string, range: SourceRange): 'directive' | 'other' {
+    if (this.#state === 'closed') return 'other';
     const directive = parseDirective(line, range);
     if (directive === undefined) {
       this.#state = 'closed';
-      return;
+      return 'other';
     }
     if (this.#found.some(({ name }) => name === directive.name)) {
       throw new Flaw('DuplicateDirective', `only one ${directive.name} parser directive can be used`);
@@ -24,6 +27,7 @@ export class DirectiveZone {
     if (directive.name === 'escape' && directive.value !== '\\' && directive.value !== '`') {
       throw new Flaw('InvalidEscape', `invalid escape token '${directive.value}' does not match \` or \\`);
     }
+    return 'directive';
   }
 
   /** In the order of the file. */

@@ -1,6 +1,7 @@
-import type { Heredoc } from '../ast.ts';
+import type { Heredoc } from './elements.ts';
 import { expand, type ExpandOptions } from '../expand.ts';
 import { Flaw } from '../flaw.ts';
+import { trimStart } from './white-space.ts';
 
 /** A here-document as its operator announces it. */
 export type HeredocOperator = Omit<Heredoc, 'body'>;
@@ -16,9 +17,9 @@ export function heredocOperators(text: string): readonly HeredocOperator[] {
 
 /** The here-document that one word opens, or `undefined` for any other word. */
 export function parseHeredocOperator(word: string): HeredocOperator | undefined {
-  const match = /^\d*<<(-?)\s*([^<]*)$/.exec(word);
-  const delimiter = match?.[2] ?? '';
-  if (match === null || delimiter === '') return undefined;
+  const match = /^\d*<<(-?)(.*)$/s.exec(word);
+  const delimiter = trimStart(match?.[2] ?? '');
+  if (match === null || delimiter === '' || delimiter.includes('<')) return undefined;
   const [name, ...more] = expandDelimiter(delimiter, 'remove');
   const [raw = ''] = expandDelimiter(delimiter, 'keep');
   if (name === undefined || more.length > 0) return undefined;

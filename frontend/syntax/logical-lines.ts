@@ -1,5 +1,5 @@
 import type { Position, SourceRange } from '../../src/core/diagnostic.ts';
-import type { Comment, EscapeCharacter } from '../ast.ts';
+import type { Comment, EscapeCharacter } from './elements.ts';
 import { Flaw } from '../flaw.ts';
 import { DirectiveZone } from './directives.ts';
 import { PhysicalLines, type PhysicalLine } from './physical-lines.ts';
@@ -55,7 +55,7 @@ export class LogicalLines {
   next(): LogicalLine | undefined {
     for (let line = this.#read(); line !== undefined; line = this.#read()) {
       const text = trimStart(line.text);
-      this.#zone.accept(text, this.#rangeOf(line, line));
+      if (this.#zone.accept(text, this.#rangeOf(line, line)) === 'directive') continue;
       if (text.startsWith('#')) {
         const comment = this.#comment(line, text);
         if (comment === undefined) this.#comments = [];

@@ -1,4 +1,4 @@
-import type { EscapeCharacter } from '../ast.ts';
+import type { EscapeCharacter } from './elements.ts';
 import { Flaw } from '../flaw.ts';
 import { isSpace, splitWords, trimStart } from './white-space.ts';
 

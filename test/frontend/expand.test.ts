@@ -12,6 +12,8 @@ const VALUES: Readonly<Record<string, string>> = {
 const lookup = (name: string): string | undefined => VALUES[name];
 const text = (source: string, escape: '\\' | '`' = '\\'): string => expand(source, lookup, { escape }).text;
 
+const keep = (source: string): string => expand(source, lookup, { escape: '\\', unset: 'keep' }).text;
+
 describe('expand: forms', () => {
   const rows: readonly (readonly [string, string])[] = [
     ['$unset', ''],
@@ -161,7 +163,6 @@ describe('expand: quotes and escapes', () => {
   });
 
   it('expand: unset variables can stay as they are', () => {
-    const keep = (source: string): string => expand(source, lookup, { escape: '\\', unset: 'keep' }).text;
     expect(keep('$unset ${unset} ${unset:-x} ${unset//a/b} $set')).toBe(
       '$unset ${unset} ${unset:-x} ${unset//a/b} value',
     );

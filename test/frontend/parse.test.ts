@@ -16,6 +16,8 @@ const shellOf = (text: string): unknown => {
   );
 };
 
+const escapeOf = (text: string): string => parseText(`${text}\nFROM x`).dockerfile.escape;
+
 describe('lines: continuation', () => {
   const rows: readonly (readonly [string, string, string])[] = [
     ['joins without anything between', 'RUN a \\\nb', 'a b'],
@@ -58,8 +60,6 @@ describe('lines: continuation', () => {
 });
 
 describe('directives', () => {
-  const escapeOf = (text: string): string => parseText(`${text}\nFROM x`).dockerfile.escape;
-
   it.each([
     ['is read at the top', '# escape=`', '`'],
     ['may be of any case', '#EsCaPe = `  ', '`'],

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { AMD64, ARM64, complete, envOf, errorOf, execs, historyOf } from './support/lowering.ts';
+import { complete, envOf, errorOf, execs, historyOf } from './support/lowering.ts';
+import { AMD64, ARM64 } from './support/request.ts';
 
 const args = (...pairs: readonly (readonly [string, string])[]): { buildArgs: ReadonlyMap<string, string> } => ({
   buildArgs: new Map(pairs),
@@ -8,6 +9,16 @@ const bases = (text: string, o = {}): readonly string[] =>
   Array.from(complete(text, o).graph.values(), ({ op }) =>
     op.kind === 'source' && op.source.type === 'image' ? op.source.reference : '',
   ).filter((reference) => reference !== '');
+
+const withArg = (line: string): string => `ARG A=global\nFROM x\nARG ${line}\nRUN a`;
+
+const epochs = (text: string, o = {}): unknown => {
+  const result = complete(text, o);
+  return [
+    result.epochSeconds,
+    ...Array.from(result.graph.values(), ({ op }) => (op.kind === 'file' ? op.epochSeconds : undefined)),
+  ];
+};
 
 describe('scopes: ENV and ARG', () => {
   it('scopes: pairs of one ENV do not see each other, arguments of one ARG do', () => {
@@ -35,11 +46,10 @@ describe('scopes: ENV and ARG', () => {
   });
 
   it('scopes: --build-arg, then the default, then the global scope', () => {
-    const text = (line: string): string => `ARG A=global\nFROM x\nARG ${line}\nRUN a`;
-    expect(envOf(complete(text('A')))['A']).toBe('global');
-    expect(envOf(complete(text('A=own')))['A']).toBe('own');
-    expect(envOf(complete(text('A=own'), args(['A', 'given'])))['A']).toBe('given');
-    expect(envOf(complete(text('A'), args(['A', 'given'])))['A']).toBe('given');
+    expect(envOf(complete(withArg('A')))['A']).toBe('global');
+    expect(envOf(complete(withArg('A=own')))['A']).toBe('own');
+    expect(envOf(complete(withArg('A=own'), args(['A', 'given'])))['A']).toBe('given');
+    expect(envOf(complete(withArg('A'), args(['A', 'given'])))['A']).toBe('given');
     expect(envOf(complete('FROM x\nARG A\nRUN a'))).not.toHaveProperty('A');
   });
 
@@ -145,13 +155,6 @@ describe('scopes: special arguments', () => {
   });
 
   it('scopes: SOURCE_DATE_EPOCH reaches file ops, from a build argument or a global ARG', () => {
-    const epochs = (text: string, o = {}): unknown => {
-      const result = complete(text, o);
-      return [
-        result.epochSeconds,
-        ...Array.from(result.graph.values(), ({ op }) => (op.kind === 'file' ? op.epochSeconds : undefined)),
-      ];
-    };
     expect(epochs('FROM scratch\nWORKDIR /x', args(['SOURCE_DATE_EPOCH', '7']))).toEqual([7, 7]);
     expect(epochs('ARG SOURCE_DATE_EPOCH=8\nFROM scratch\nWORKDIR /x')).toEqual([8, 8]);
     expect(epochs('FROM scratch\nWORKDIR /x', { epochSeconds: 9 })).toEqual([9, 9]);

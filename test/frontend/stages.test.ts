@@ -1,8 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { lower } from '../../frontend/lower.ts';
 import {
-  AMD64,
-  ARM64,
   complete,
   errorOf,
   errorsOf,
@@ -11,12 +9,24 @@ import {
   historyOf,
   lowerText,
   parseText,
-  requestOf,
   stepNames,
   type Complete,
 } from './support/lowering.ts';
+import { AMD64, ARM64, requestOf } from './support/request.ts';
 
 const commands = (result: Complete): readonly string[] => execs(result).map(({ args }) => args.at(-1) ?? '');
+
+const strict = (text: string, o = {}): unknown => {
+  const result = lower(parseText(text).dockerfile, requestOf(o));
+  return result.kind === 'needs-images' && result.requests.map((request) => [request.platform, request.strict]);
+};
+
+const contexts = (name: string, context: object): object => ({ namedContexts: new Map([[name, context]]) });
+
+const sourcesOfMain = (mainContext: object): unknown =>
+  [...complete('FROM scratch\nCOPY a b', { mainContext } as object).graph.values()].flatMap(({ op }) =>
+    op.kind === 'source' ? [op.source] : [],
+  );
 
 describe('stages: which are needed', () => {
   const text = 'FROM x AS a\nRUN a\nFROM unused AS b\nRUN b\nFROM y AS c\nRUN c\nFROM a\nCOPY --from=c / /';
@@ -205,10 +215,6 @@ describe('stages: base images', () => {
   });
 
   it('stages: whether the platform was wished for decides how strictly it is looked for', () => {
-    const strict = (text: string, o = {}): unknown => {
-      const result = lower(parseText(text).dockerfile, requestOf(o));
-      return result.kind === 'needs-images' && result.requests.map((request) => [request.platform, request.strict]);
-    };
     expect(strict('FROM x')).toEqual([[AMD64, 'no']]);
     expect(strict('FROM x', { platformAsked: 'yes' })).toEqual([[AMD64, 'yes']]);
     expect(strict('FROM --platform=linux/arm64 x AS arm64')).toEqual([[ARM64, 'yes']]);
@@ -216,8 +222,6 @@ describe('stages: base images', () => {
 });
 
 describe('stages: named contexts', () => {
-  const contexts = (name: string, context: object): object => ({ namedContexts: new Map([[name, context]]) });
-
   it('stages: an image takes the place of a base, whatever form of its name is used', () => {
     for (const name of ['alpine', 'alpine:latest', 'docker.io/library/alpine', 'alpine::linux/amd64']) {
       const result = lower(
@@ -249,6 +253,14 @@ describe('stages: named contexts', () => {
     ]);
   });
 
+  it('stages: triggers of a context that takes the place of a stage do not run', () => {
+    const named = contexts('dep', { kind: 'image', reference: 'docker-image://y' });
+    const result = complete('FROM x AS dep\nONBUILD RUN never\nFROM dep\nRUN b', named, {
+      'docker-image://y': { config: { OnBuild: ['RUN neither'] } },
+    });
+    expect(commands(result)).toEqual(['b']);
+  });
+
   it('stages: COPY --from and mounts take files from contexts', () => {
     const result = complete('FROM x\nCOPY --from=Src a b\nRUN --mount=from=repo,target=/m c', {
       namedContexts: new Map([
@@ -273,14 +285,10 @@ describe('stages: named contexts', () => {
   });
 
   it('stages: the main context may be a repository or an archive', () => {
-    const sources = (mainContext: object): unknown =>
-      [...complete('FROM scratch\nCOPY a b', { mainContext } as object).graph.values()].flatMap(({ op }) =>
-        op.kind === 'source' ? [op.source] : [],
-      );
-    expect(sources({ kind: 'git', remote: 'github.com/o/r#main' })).toMatchObject([
+    expect(sourcesOfMain({ kind: 'git', remote: 'github.com/o/r#main' })).toMatchObject([
       { remote: 'https://github.com/o/r.git', ref: 'main' },
     ]);
-    expect(sources({ kind: 'http', url: 'https://h/x.tgz' })).toEqual([
+    expect(sourcesOfMain({ kind: 'http', url: 'https://h/x.tgz' })).toEqual([
       { type: 'http', url: 'https://h/x.tgz', filename: 'x.tgz' },
     ]);
   });

@@ -1,5 +1,7 @@
 import { expect } from 'vitest';
-import { lower, type LowerRequest, type LowerResult } from '../../../frontend/lower.ts';
+import { lower } from '../../../frontend/lower.ts';
+import type { LowerRequest, LowerResult } from '../../../frontend/lower-request.ts';
+import { AMD64, requestOf } from './request.ts';
 import { parseDockerfile, type ParseResult } from '../../../frontend/parse.ts';
 import type { Diagnostic } from '../../../src/core/diagnostic.ts';
 import type { ExecOp, FileOp, Vertex } from '../../../src/core/graph.ts';
@@ -9,30 +11,6 @@ import type { ContainerConfig, HistoryEntry } from '../../../src/oci/image-confi
 import type { Platform } from '../../../src/oci/platform.ts';
 
 export type Complete = Extract<LowerResult, { kind: 'complete' }>;
-
-export const AMD64: Platform = { os: 'linux', architecture: 'amd64' };
-export const ARM64: Platform = { os: 'linux', architecture: 'arm64' };
-
-/** A request with nothing special in it. */
-export function requestOf(change: Partial<LowerRequest> = {}): LowerRequest {
-  return {
-    buildArgs: new Map(),
-    labels: new Map(),
-    platform: AMD64,
-    platformAsked: 'no',
-    buildPlatform: AMD64,
-    namedContexts: new Map(),
-    images: new Map(),
-    noCache: [],
-    network: 'default',
-    addHosts: [],
-    ulimits: [],
-    resources: {},
-    mainContext: { kind: 'local' },
-    multiPlatform: 'no',
-    ...change,
-  };
-}
 
 /** What an image of the tests is made of. */
 export interface FakeImage {
@@ -94,7 +72,7 @@ export function complete(
 ): Complete {
   const result = lowerText(text, change, images);
   if (result.kind !== 'complete') expect.fail(JSON.stringify(result));
-  return result as Complete;
+  return result;
 }
 
 /** The errors of `text`, in parsing or lowering. */
