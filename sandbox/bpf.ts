@@ -27,13 +27,14 @@ export const and = (mask: number): BpfInstruction => ({ code: ALU_AND_K, jt: 0, 
 export const ret = (action: number): BpfInstruction => ({ code: RET_K, jt: 0, jf: 0, k: action });
 
 /** `then` where the loaded word equals `k`, else `otherwise`. */
-export const ifEqual = (k: number, then: BpfBlock, otherwise: BpfBlock): BpfBlock => branch(JMP_JEQ_K, k, { then, otherwise });
+export const ifEqual = (k: number, then: BpfBlock, otherwise: BpfBlock): BpfBlock =>
+  branch(JMP_JEQ_K, k, [then, otherwise]);
 
 /** `then` where the loaded word is at least `k`, else `otherwise`. */
 export const ifAtLeast = (k: number, then: BpfBlock, otherwise: BpfBlock): BpfBlock =>
-  branch(JMP_JGE_K, k, { then, otherwise });
+  branch(JMP_JGE_K, k, [then, otherwise]);
 
-function branch(code: number, k: number, { then, otherwise }: { then: BpfBlock; otherwise: BpfBlock }): BpfBlock {
+function branch(code: number, k: number, [then, otherwise]: readonly [BpfBlock, BpfBlock]): BpfBlock {
   if (then.length <= farthestJump) return [{ code, jt: 0, jf: then.length, k }, ...then, ...otherwise];
   const jump = { code: JMP_JA, jt: 0, jf: 0, k: then.length };
   return [{ code, jt: 1, jf: 0, k }, jump, ...then, ...otherwise];

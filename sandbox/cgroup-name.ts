@@ -29,7 +29,8 @@ export function sweepGroups(directory: string, nowMs: number): void {
   for (const name of readdirSync(directory).filter((each) => each.startsWith(prefix))) {
     const path = `${directory}/${name}`;
     try {
-      if (isAlive(name.slice(prefix.length).split('-')[0] ?? '') || nowMs - statSync(path).ctimeMs < abandonedAfterMs) continue;
+      if (isAlive(name.slice(prefix.length).split('-')[0] ?? '') || nowMs - statSync(path).ctimeMs < abandonedAfterMs)
+        continue;
       rmdirSync(path);
     } catch (error) {
       if (!isErrno(error, 'ENOENT', 'EBUSY', 'EACCES', 'EPERM', 'EROFS')) throw error;

@@ -3,14 +3,18 @@ import type { RuntimeSpec } from '../src/core/executor.ts';
 import type { ResourceLimits } from '../src/core/graph.ts';
 import type { CgroupDriver, CgroupPlan, CgroupReadings } from './cgroup.ts';
 import type { CgroupHierarchy } from './cgroup-hierarchies.ts';
+import { usableDevices } from './device-filter.ts';
 import { groupName, parentGroups } from './cgroup-name.ts';
 import type { HelperCommand } from './helper-program.ts';
 
 /** Controllers that every step gets, for accounting and for devices; the others only where a limit asks for them. */
 const usual = new Set(['memory', 'pids', 'cpuacct', 'devices', 'blkio']);
 
-/** Docker's device rules: nodes may be made, but only the harmless ones open. Pseudo terminals are 5:2 and 136. */
-const deviceRules = ['c *:* m', 'b *:* m', ...['1:3', '1:5', '1:7', '1:8', '1:9', '5:0', '5:1', '5:2', '136:*'].map((n) => `c ${n} rwm`)];
+const deviceRules = [
+  'c *:* m',
+  'b *:* m',
+  ...usableDevices.map(({ major, minor }) => `c ${major}:${minor ?? '*'} rwm`),
+];
 
 interface Group {
   readonly controllers: readonly string[];
@@ -111,7 +115,9 @@ function cpusetDefaults(groups: readonly Group[], limits: ResourceLimits): Helpe
   return groups
     .filter(({ controllers }) => controllers.includes('cpuset'))
     .flatMap(({ parents, path }) => [...parents, path])
-    .flatMap((path) => ['cpuset.cpus', 'cpuset.mems'].map((file): HelperCommand => ['inherit', `${path}/..`, path, file]));
+    .flatMap((path) =>
+      ['cpuset.cpus', 'cpuset.mems'].map((file): HelperCommand => ['inherit', `${path}/..`, path, file]),
+    );
 }
 
 function deviceWrites(group: string): HelperCommand[] {

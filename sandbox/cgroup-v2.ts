@@ -3,6 +3,7 @@ import type { ResourceLimits } from '../src/core/graph.ts';
 import type { CgroupDriver, CgroupPlan, CgroupReadings } from './cgroup.ts';
 import type { CgroupHierarchy } from './cgroup-hierarchies.ts';
 import { groupName, parentGroups } from './cgroup-name.ts';
+import { deviceFilter } from './device-filter.ts';
 import type { HelperCommand } from './helper-program.ts';
 
 /** Cgroups of version 2: one directory, into which the step is born. */
@@ -17,7 +18,7 @@ export class CgroupV2 implements CgroupDriver {
     this.#parent = parent;
   }
 
-  plan({ resources, cgroupParent }: RuntimeSpec): CgroupPlan {
+  plan({ resources, cgroupParent, confinement }: RuntimeSpec): CgroupPlan {
     const { mountPoint, own } = this.#hierarchy;
     const parents = cgroupParent === undefined ? [] : parentGroups(mountPoint, own, cgroupParent);
     const group = `${parents.at(-1) ?? this.#parent}/${groupName()}`;
@@ -27,17 +28,15 @@ export class CgroupV2 implements CgroupDriver {
         ...parents.flatMap((path) => [['mkdir', path] satisfies HelperCommand, ...enable(path)]),
         ['mkdir', group],
         ...limits.map(([file, value]): HelperCommand => ['write', `${group}/${file}`, value, 'optional']),
+        ...(confinement === 'default' ? [['device-filter', group, deviceFilter()] satisfies HelperCommand] : []),
       ],
       join: [],
       into: group,
-      after: [
-        ...readings.map((file): HelperCommand => ['read', file, `${group}/${file}`]),
-        ['rmdir', group],
-      ],
+      after: [...readings.map((file): HelperCommand => ['read', file, `${group}/${file}`]), ['rmdir', group]],
       runtimePath: group.slice(mountPoint.length),
       directories: [group],
       view: { type: 'v2' },
-      devices: 'unfiltered',
+      devices: confinement === 'default' ? 'attempted' : 'unfiltered',
       readings: readingsOf,
     };
   }

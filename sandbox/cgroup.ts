@@ -20,8 +20,8 @@ export interface CgroupPlan {
     | { readonly type: 'none' }
     | { readonly type: 'v2' }
     | { readonly type: 'v1'; readonly controllers: readonly { readonly name: string; readonly path: string }[] };
-  /** Whether the group refuses devices that are not on Docker's list. */
-  readonly devices: 'filtered' | 'unfiltered';
+  /** Whether the group refuses devices that are not on Docker's list; `attempted`: the helper finds out. */
+  readonly devices: 'filtered' | 'attempted' | 'unfiltered';
   /** Makes sense of what the commands of `after` have read. */
   readonly readings: (texts: ReadonlyMap<string, string>) => CgroupReadings;
 }

@@ -1,17 +1,19 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { BuildError } from '../src/core/error.ts';
 import type { Executor, ExitStatus, OutputListener, RuntimeSpec } from '../src/core/executor.ts';
-import type { CgroupDriver } from './cgroup.ts';
+import type { CgroupDriver, CgroupPlan } from './cgroup.ts';
 import { groupName } from './cgroup-name.ts';
 import { exitStatusOf } from './exit-status.ts';
 import { helperError } from './helper-error.ts';
+import type { HelperProgram } from './helper-program.ts';
+import type { HelperFailure } from './helper-record.ts';
 import { HelperRunner } from './helper-runner.ts';
 import { nameFiles } from './name-files.ts';
 import { networkDriver } from './network.ts';
 import { ociConfig } from './oci-bundle.ts';
 import { toOciProgram } from './oci-program.ts';
-import { runtimeFailure } from './oci-runtime-failure.ts';
+import { lateFailure, runtimeFailure } from './oci-runtime-failure.ts';
 import { openSocketProxies } from './socket-proxy.ts';
 
 /** What an executor by OCI runtime needs to know. */
@@ -19,12 +21,16 @@ export interface OciExecutorOptions {
   readonly helper: string;
   /** Absolute path of runc, crun or another with their command line. */
   readonly runtime: string;
+  /** Whether it can leave a container's cgroup for us to read (`run --keep`). */
+  readonly keep: 'known' | 'unknown';
   /** For bundles and the runtime's own state; ours alone. */
   readonly directory: string;
   readonly scratch: string;
   readonly cgroups: CgroupDriver;
   readonly syncSteps: 'suppress' | 'real';
   readonly notes: (text: string) => void;
+  /** Our own permitted capabilities as a bit mask. */
+  readonly capabilities: bigint;
 }
 
 /**
@@ -49,28 +55,74 @@ export class OciExecutor implements Executor, AsyncDisposable {
     o: { readonly output: OutputListener; readonly signal: AbortSignal | undefined },
   ): Promise<ExitStatus> {
     o.signal?.throwIfAborted();
+    refuseProc(spec);
     await using proxies = await openSocketProxies(spec.mounts);
     using bundle = new Bundle(this.#o.directory);
-    const network = networkDriver(spec.network).plan();
-    const cgroup = this.#o.cgroups.plan(spec);
-    const { scratch, runtime } = this.#o;
-    const step = toOciProgram(
-      { ...spec, mounts: proxies.mounts },
-      { command: bundle.command(runtime), scratch, cgroup, files: nameFiles(spec, network.loopback) },
-    );
-    const { rootfs, mounts } = step;
-    const sync = this.#o.syncSteps;
-    bundle.write(ociConfig(spec, { rootfs, mounts, network: network.namespace, cgroupsPath: cgroup.runtimePath, sync }));
-    const outcome = await this.#runner.run(step.program, o);
+    const { program, cgroup } = this.#prepare({ ...spec, mounts: proxies.mounts }, bundle);
+    const stderr = new FirstWords();
+    const output: OutputListener = (stream, chunk) => {
+      if (stream === 'stderr') stderr.push(chunk);
+      o.output(stream, chunk);
+    };
+    const outcome = await this.#runner.run(program, { ...o, output });
     for (const note of outcome.notes) this.#o.notes(note);
-    if (outcome.failure?.command === 'exec') {
-      throw new BuildError('SANDBOX_FAILED', { step: `run ${runtime}`, reason: outcome.failure.subject }, { cause: outcome.failure });
-    }
-    if (outcome.failure !== undefined) throw helperError(outcome.failure, spec.process.args);
+    if (outcome.failure !== undefined) throw this.#helperFailure(outcome.failure, spec);
     const failure = runtimeFailure(bundle.log(), spec.process);
     if (failure !== undefined) throw failure;
-    return exitStatusOf(outcome.ended, cgroup.readings(outcome.readings), spec);
+    const status = exitStatusOf(outcome.ended, cgroup.readings(outcome.readings), spec);
+    const late =
+      status.kind === 'exited' && status.code === 1 ? lateFailure(stderr.text, spec.process.args) : undefined;
+    if (late !== undefined) throw late;
+    return status;
   }
+
+  #prepare(spec: RuntimeSpec, bundle: Bundle): { readonly program: HelperProgram; readonly cgroup: CgroupPlan } {
+    const { scratch, syncSteps: sync, capabilities } = this.#o;
+    const network = networkDriver(spec.network).plan();
+    const cgroup = this.#o.cgroups.plan(spec);
+    const files = nameFiles(spec, network.loopback);
+    const { program, rootfs, mounts } = toOciProgram(spec, {
+      command: bundle.command(this.#o),
+      scratch,
+      cgroup,
+      files,
+    });
+    const { runtimePath: cgroupsPath } = cgroup;
+    bundle.write(ociConfig(spec, { rootfs, mounts, network: network.namespace, cgroupsPath, sync, capabilities }));
+    return { program, cgroup };
+  }
+
+  #helperFailure(failure: HelperFailure, spec: RuntimeSpec): BuildError {
+    if (failure.command !== 'exec') return helperError(failure, spec.process.args);
+    return new BuildError('SANDBOX_FAILED', { step: `run ${this.#o.runtime}`, reason: `errno ${failure.errno}` });
+  }
+}
+
+/** The beginning of a stream as text; enough to know a line by. */
+class FirstWords {
+  text = '';
+
+  push(chunk: Uint8Array): void {
+    if (this.text.length < 4096) this.text += Buffer.from(chunk).toString();
+  }
+}
+
+/** What the native helper refuses by descriptor, a runtime may not: the working directory and mounts in /proc (CVE-2024-21626). */
+function refuseProc({ process: { args, cwd }, mounts }: RuntimeSpec): void {
+  if (isInProc(cwd)) {
+    throw new BuildError('EXEC_NOT_STARTED', {
+      command: args.join(' '),
+      reason: `working directory ${cwd}: lies in /proc`,
+    });
+  }
+  const mount = mounts.find(({ destination }) => isInProc(destination));
+  if (mount !== undefined) {
+    throw new BuildError('SANDBOX_FAILED', { step: `mount ${mount.destination}`, reason: 'mount point lies in /proc' });
+  }
+}
+
+function isInProc(path: string): boolean {
+  return /^\/+proc(\/|$)/.test(posix.normalize(path));
 }
 
 /** The directory of one container: config.json, the runtime's state and its log. */
@@ -83,10 +135,21 @@ class Bundle implements Disposable {
     mkdirSync(join(this.#path, 'state'), { recursive: true, mode: 0o700 });
   }
 
-  /** `--keep`: the cgroup's counters are read before it is removed, with everything else of the container. */
-  command(runtime: string): readonly string[] {
+  /** With `--keep` the cgroup's counters can be read before it is removed, with everything else of the container. */
+  command({ runtime, keep }: OciExecutorOptions): readonly string[] {
     const log = ['--log', join(this.#path, 'log'), '--log-format', 'json'];
-    return [runtime, '--root', join(this.#path, 'state'), ...log, 'run', '--keep', '--bundle', this.#path, this.#name];
+    const options = keep === 'known' ? ['--keep'] : [];
+    return [
+      runtime,
+      '--root',
+      join(this.#path, 'state'),
+      ...log,
+      'run',
+      ...options,
+      '--bundle',
+      this.#path,
+      this.#name,
+    ];
   }
 
   write(config: object): void {

@@ -17,7 +17,8 @@ export function exitStatusOf(ended: HelperOutcome['ended'], readings: CgroupRead
 }
 
 function usageOf(ended: HelperOutcome['ended'], readings: CgroupReadings): ResourceUsage {
-  const { cpuMs = ended && ended.cpuUs / 1000, peakMemoryBytes, ioReadBytes, ioWriteBytes } = readings;
+  const { peakMemoryBytes, ioReadBytes, ioWriteBytes } = readings;
+  const cpuMs = readings.cpuMs ?? (ended === undefined ? undefined : ended.cpuUs / 1000);
   return {
     ...(cpuMs === undefined ? {} : { cpuMs }),
     ...(peakMemoryBytes === undefined ? {} : { peakMemoryBytes }),

@@ -7,6 +7,8 @@ export type Xattrs = ReadonlyMap<string, Buffer>;
 /** No attributes. */
 export const NO_XATTRS: Xattrs = new Map();
 
+/** The kernel allocates and clears as much as it is offered, so the first offer is small: nearly no file has any. */
+const few = Buffer.alloc(256);
 const list = Buffer.alloc(65_536);
 const value = Buffer.alloc(65_536);
 
@@ -15,10 +17,11 @@ const value = Buffer.alloc(65_536);
  * `security.`), but file capabilities (dockerfile.md 1.9).
  */
 export function contentXattrs(fd: number): Xattrs {
-  const size = syscalls().flistxattr(fd, list, list.length);
-  if (size <= 0) return listed(size, `fd ${fd}`);
+  const first = syscalls().flistxattr(fd, few, few.length);
+  if (first === 0) return NO_XATTRS;
+  const size = first > 0 ? first : listAll(fd, first);
   const found = new Map<string, Buffer>();
-  for (const name of namesIn(size)) {
+  for (const name of namesIn(first > 0 ? few : list, size)) {
     if (!isContent(name)) continue;
     const length = syscalls().fgetxattr(fd, cName(fromText(name)), value, value.length);
     if (length === ENODATA) continue;
@@ -53,18 +56,20 @@ export function markOpaque(fd: number, namespace: OverlayXattrs): void {
 /** Whether an open directory of a layer hides all that lower layers have in it. */
 export function isOpaque(fd: number): boolean {
   return (['trusted', 'user'] as const).some((namespace) => {
-    const length = syscalls().fgetxattr(fd, cName(fromText(`${namespace}.overlay.opaque`)), value, value.length);
-    return length === 1 && value[0] === 0x79;
+    const length = syscalls().fgetxattr(fd, cName(fromText(`${namespace}.overlay.opaque`)), few, few.length);
+    return length === 1 && few[0] === 0x79;
   });
 }
 
-function listed(size: number, subject: string): Xattrs {
-  if (size < 0 && size !== EOPNOTSUPP && size !== EPERM && size !== ERANGE) check(size, 'flistxattr', subject);
-  return NO_XATTRS;
+/** The length of the whole list, where a small buffer did not do; 0 on file systems without attributes. */
+function listAll(fd: number, failure: number): number {
+  if (failure === EOPNOTSUPP || failure === EPERM) return 0;
+  if (failure !== ERANGE) check(failure, 'flistxattr', `fd ${fd}`);
+  return check(syscalls().flistxattr(fd, list, list.length), 'flistxattr', `fd ${fd}`);
 }
 
-function namesIn(size: number): string[] {
-  const names = fromBytes(list.subarray(0, size)).split('\0') as ByteString[];
+function namesIn(buffer: Buffer, size: number): string[] {
+  const names = fromBytes(buffer.subarray(0, size)).split('\0') as ByteString[];
   return names.filter((name) => name !== '').toSorted().map(toText);
 }
 

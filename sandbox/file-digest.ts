@@ -40,18 +40,24 @@ export function checkUnchanged(now: FileStat, before: FileStat, path: ByteString
   if (!unchanged(now, before)) throw new BuildError('CONTEXT_CHANGED', { path: `/${toText(path)}` });
 }
 
+/** Reads `size` bytes and no further: whether there are more, the look at the file afterwards tells. */
 function digestData(fd: number, size: number): Buffer {
-  if (size < buffer.length) return hash('sha256', buffer.subarray(0, fill(fd)), 'buffer');
+  if (size <= buffer.length) return hash('sha256', buffer.subarray(0, fill(fd, size)), 'buffer');
   const running = createHash('sha256');
-  for (let read = fill(fd); read > 0; read = fill(fd)) running.update(buffer.subarray(0, read));
+  for (let rest = size; rest > 0; ) {
+    const read = fill(fd, Math.min(rest, buffer.length));
+    if (read === 0) break;
+    running.update(buffer.subarray(0, read));
+    rest -= read;
+  }
   return running.digest();
 }
 
-/** Fills the buffer as far as the file goes. */
-function fill(fd: number): number {
+/** Reads `size` bytes into the buffer, fewer where the file ends. */
+function fill(fd: number, size: number): number {
   let filled = 0;
-  while (filled < buffer.length) {
-    const read = readSync(fd, buffer, filled, buffer.length - filled, null);
+  while (filled < size) {
+    const read = readSync(fd, buffer, filled, size - filled, null);
     if (read === 0) break;
     filled += read;
   }

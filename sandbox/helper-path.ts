@@ -6,7 +6,9 @@ import { BuildError } from '../src/core/error.ts';
  * @throws KERNEL_FEATURE_MISSING where it was never built.
  */
 export function helperPath(): string {
-  const candidates = ['./tsbuild-sandbox', '../dist/tsbuild-sandbox'].map((path) => new URL(path, import.meta.url).pathname);
+  const candidates = ['./tsbuild-sandbox', '../dist/tsbuild-sandbox'].map(
+    (path) => new URL(path, import.meta.url).pathname,
+  );
   const found = candidates.find((path) => existsSync(path));
   if (found !== undefined) return found;
   throw new BuildError('KERNEL_FEATURE_MISSING', {

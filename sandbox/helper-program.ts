@@ -16,9 +16,13 @@ export function encodeProgram(program: HelperProgram): Buffer {
 
 /** The program for people, one command a line; data in bytes (secrets, scripts, filters) is named by its size only. */
 export function formatProgram(program: HelperProgram): string {
-  const line = ([name, ...args]: HelperCommand): string =>
-    [name, ...args.map((arg) => (typeof arg === 'string' ? JSON.stringify(arg) : `<${arg.length} bytes>`))].join(' ');
-  return [...program.keeper.map(line), ...program.step.map((command) => `  ${line(command)}`)].join('\n');
+  const lines = [...program.keeper.map(formatCommand), ...program.step.map((command) => `  ${formatCommand(command)}`)];
+  return lines.join('\n');
+}
+
+function formatCommand([name, ...args]: HelperCommand): string {
+  const words = args.map((arg) => (typeof arg === 'string' ? JSON.stringify(arg) : `<${arg.length} bytes>`));
+  return [name, ...words].join(' ');
 }
 
 const terminator = Buffer.alloc(1);

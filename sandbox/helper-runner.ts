@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { OutputListener } from '../src/core/executor.ts';
-import { BuildError } from '../src/core/error.ts';
+import { BuildError, isBuildError, messageOf } from '../src/core/error.ts';
 import { encodeProgram, type HelperProgram } from './helper-program.ts';
 import { HelperRecordReader, type HelperFailure, type HelperRecord } from './helper-record.ts';
 
@@ -39,19 +39,37 @@ export class HelperRunner implements Disposable {
     o: { readonly output: OutputListener; readonly signal: AbortSignal | undefined },
   ): Promise<HelperOutcome> {
     o.signal?.throwIfAborted();
-    const helper = this.#spare ?? new HelperProcess(this.#helper);
+    const spare = this.#spare;
     this.#spare = undefined;
+    const helper = spare?.isWaiting() ? spare : startHelper(this.#helper);
     const outcome = helper.run(program, o);
-    setImmediate(() => {
-      if (this.#open) this.#spare ??= new HelperProcess(this.#helper);
-    });
+    setImmediate(() => this.#startSpare());
     return outcome;
+  }
+
+  #startSpare(): void {
+    if (!this.#open || this.#spare !== undefined) return;
+    try {
+      this.#spare = startHelper(this.#helper);
+    } catch (error) {
+      // No process or descriptor is left for it: should that last, the next step says so.
+      if (!isBuildError(error, 'SANDBOX_FAILED')) throw error;
+    }
   }
 
   [Symbol.dispose](): void {
     this.#open = false;
     this.#spare?.dismiss();
     this.#spare = undefined;
+  }
+}
+
+/** @throws SANDBOX_FAILED where no process can be started. */
+function startHelper(helper: string): HelperProcess {
+  try {
+    return new HelperProcess(helper);
+  } catch (error) {
+    throw helperFailed(`start ${helper}`, messageOf(error));
   }
 }
 
@@ -94,6 +112,10 @@ class HelperProcess {
     } finally {
       signal?.removeEventListener('abort', kill);
     }
+  }
+
+  isWaiting(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
   dismiss(): void {

@@ -22,6 +22,8 @@ export interface TargetDirectory {
   /** Descriptor in the new layer. */
   readonly upper: number;
   readonly lower: TreeDirectory | undefined;
+  /** Which group new files get: that of the process, or (setgid) the directory's. */
+  readonly group: 'own' | 'inherited';
 }
 
 /** What stands at a name in the tree that the layer and the lower layers make together. */
@@ -40,6 +42,7 @@ const NEW_DIRECTORY = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 export class LayerWriter implements Disposable {
   readonly #xattrs: OverlayXattrs;
   readonly #owners: 'given' | 'caller';
+  readonly #self = { uid: process.geteuid?.(), gid: process.getegid?.(), umask: process.umask() };
   readonly #root: TargetDirectory;
   readonly #lowerPaths: readonly string[];
   readonly #upperPath: string;
@@ -59,8 +62,8 @@ export class LayerWriter implements Disposable {
     this.#lowerPaths = o.lower.toReversed();
     const upper = openTree([o.upper]).top;
     const lower = this.#lowerPaths.length === 0 ? undefined : openTree(this.#lowerPaths);
-    this.#root = { path: '' as ByteString, upper, lower };
     if (lower !== undefined) this.#adopt(upper, lower.top);
+    this.#root = { path: '' as ByteString, upper, lower, group: groupOf(upper) };
   }
 
   /** The whole tree as it is now, for looking up only. */
@@ -130,7 +133,7 @@ export class LayerWriter implements Disposable {
       const upper = this.#openUpper(parent.upper, name);
       if (!this.#times.has(path)) this.#times.set(path, inUpper.mtime);
       const lower = parent.lower === undefined || isOpaque(upper) ? undefined : openLower(parent.lower, name);
-      return { path, upper, lower };
+      return { path, upper, lower, group: groupOf(upper) };
     }
     const lower = inUpper === undefined && parent.lower !== undefined ? openLower(parent.lower, name) : undefined;
     if (inUpper !== undefined) this.remove(parent, name);
@@ -144,7 +147,7 @@ export class LayerWriter implements Disposable {
     } else {
       this.#times.set(path, this.#adopt(upper, lower.top).mtime);
     }
-    return { path, upper, lower };
+    return { path, upper, lower, group: groupOf(upper) };
   }
 
   /**
@@ -191,10 +194,19 @@ export class LayerWriter implements Disposable {
     check(syscalls().futimens(fd, timesOf(mtime)), 'futimens', `fd ${fd}`);
   }
 
-  /** A new, empty regular file open for writing. @throws SystemError EEXIST */
-  createFile(directory: TargetDirectory, name: ByteString): number {
+  /** As `describe`, for a file that `createFile` made with this mode a moment ago: without the calls that would change nothing. */
+  describeNew(fd: number, directory: TargetDirectory, metadata: Metadata): void {
+    const { uid, gid, mode, xattrs, mtime } = metadata;
+    const isOurs = uid === this.#self.uid && gid === this.#self.gid && directory.group === 'own';
+    const hasMode = (mode & (this.#self.umask | 0o7000)) === 0;
+    if (!isOurs || !hasMode || xattrs.size > 0) this.describe(fd, metadata);
+    else check(syscalls().futimens(fd, timesOf(mtime)), 'futimens', `fd ${fd}`);
+  }
+
+  /** A new, empty regular file open for writing; the process' umask is taken off its mode. @throws SystemError EEXIST */
+  createFile(directory: TargetDirectory, name: ByteString, mode = 0o600): number {
     const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    return check(syscalls().openat(directory.upper, cName(name), flags, 0o600), 'open', joinPath(directory.path, name));
+    return check(syscalls().openat(directory.upper, cName(name), flags, mode & 0o777), 'open', joinPath(directory.path, name));
   }
 
   /** A new symbolic link. */
@@ -341,6 +353,10 @@ export function removeTree(parent: number, name: ByteString): void {
 function openLower(lower: TreeDirectory, name: ByteString): TreeDirectory | undefined {
   const entry = lookupEntry(lower, name);
   return entry?.stat.type === 'directory' ? openEntry(entry) : undefined;
+}
+
+function groupOf(directory: number): TargetDirectory['group'] {
+  return (statOf(directory).mode & 0o2000) === 0 ? 'own' : 'inherited';
 }
 
 interface OpenUpper {

@@ -1,6 +1,6 @@
 import type { RuntimeSpec } from '../src/core/executor.ts';
 import type { ResourceLimits } from '../src/core/graph.ts';
-import { expandCapabilities } from './capability-sets.ts';
+import { capabilityMask, expandCapabilities } from './capability-sets.ts';
 import { rlimitType } from './rlimits.ts';
 import { maskedPaths, readOnlyPaths } from './rootfs.ts';
 import type { ArgumentTest } from './seccomp-profile.ts';
@@ -22,6 +22,8 @@ export interface BundlePlan {
   readonly network: 'own' | 'host';
   readonly cgroupsPath: string | undefined;
   readonly sync: 'suppress' | 'real';
+  /** What we have ourselves, as a bit mask: a runtime refuses to give more. */
+  readonly capabilities: bigint;
 }
 
 /** The config.json (OCI runtime-spec 1.0) by which a runtime runs `spec`. */
@@ -29,12 +31,14 @@ export function ociConfig(spec: RuntimeSpec, plan: BundlePlan): object {
   const confined = spec.confinement === 'default';
   return {
     ociVersion: '1.0.2',
-    process: ociProcess(spec),
+    process: ociProcess(spec, plan.capabilities),
     root: { path: plan.rootfs, readonly: false },
     hostname: spec.hostname,
     mounts: [...systemMounts(spec), ...plan.mounts],
     linux: {
-      namespaces: ['pid', 'mount', 'ipc', 'uts', 'cgroup', ...(plan.network === 'own' ? ['network'] : [])].map((type) => ({ type })),
+      namespaces: ['pid', 'mount', 'ipc', 'uts', 'cgroup', ...(plan.network === 'own' ? ['network'] : [])].map(
+        (type) => ({ type }),
+      ),
       ...(plan.cgroupsPath === undefined ? {} : { cgroupsPath: plan.cgroupsPath }),
       resources: ociResources(spec.resources, spec.confinement),
       ...(confined ? { maskedPaths, readonlyPaths: readOnlyPaths, seccomp: ociSeccomp(spec, plan.sync) } : {}),
@@ -42,8 +46,10 @@ export function ociConfig(spec: RuntimeSpec, plan: BundlePlan): object {
   };
 }
 
-function ociProcess({ process }: RuntimeSpec): object {
-  const capabilities = expandCapabilities(process.capabilities);
+function ociProcess({ process }: RuntimeSpec, ours: bigint): object {
+  const capabilities = expandCapabilities(process.capabilities).filter(
+    (name) => (capabilityMask([name]) & ours) !== 0n,
+  );
   const { uid, gid, additionalGids } = process.user;
   return {
     terminal: false,
@@ -51,7 +57,13 @@ function ociProcess({ process }: RuntimeSpec): object {
     args: process.args,
     env: process.env,
     cwd: process.cwd,
-    capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities, inheritable: [], ambient: [] },
+    capabilities: {
+      bounding: capabilities,
+      effective: capabilities,
+      permitted: capabilities,
+      inheritable: [],
+      ambient: [],
+    },
     rlimits: process.rlimits.map(({ type, soft, hard }) => ({
       type: rlimitType(type),
       soft: soft < 0 ? Number.MAX_SAFE_INTEGER : soft,
@@ -73,7 +85,12 @@ function systemMounts(spec: RuntimeSpec): OciMount[] {
       source: 'devpts',
       options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
     },
-    { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: [...nothing, 'mode=1777', `size=${spec.shmSizeBytes}`] },
+    {
+      destination: '/dev/shm',
+      type: 'tmpfs',
+      source: 'shm',
+      options: [...nothing, 'mode=1777', `size=${spec.shmSizeBytes}`],
+    },
     { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: nothing },
     { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...nothing, access] },
     { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...nothing, 'relatime', access] },
@@ -104,9 +121,12 @@ function ociSeccomp({ confinement, process: { capabilities } }: RuntimeSpec, syn
   const syscalls = rules.flatMap(({ names, action, test }) => {
     const left = names.filter((name) => !answered.has(name));
     if (test === undefined) for (const name of names) answered.add(name);
-    const outcome = action === 'allow' ? { action: 'SCMP_ACT_ALLOW' } : { action: 'SCMP_ACT_ERRNO', errnoRet: action.errno };
+    const outcome =
+      action === 'allow' ? { action: 'SCMP_ACT_ALLOW' } : { action: 'SCMP_ACT_ERRNO', errnoRet: action.errno };
     if (left.length === 0) return [];
-    return test === undefined ? [{ names: left, ...outcome }] : ociTests(test).map((args) => ({ names: left, ...outcome, args: [args] }));
+    return test === undefined
+      ? [{ names: left, ...outcome }]
+      : ociTests(test).map((args) => ({ names: left, ...outcome, args: [args] }));
   });
   return {
     defaultAction: 'SCMP_ACT_ERRNO',

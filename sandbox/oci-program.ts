@@ -1,9 +1,8 @@
-import type { RuntimeMount, RuntimeSpec } from '../src/core/executor.ts';
-import { invariant } from '../src/core/error.ts';
+import type { RuntimeSpec } from '../src/core/executor.ts';
 import type { CgroupPlan } from './cgroup.ts';
 import type { HelperCommand, HelperProgram } from './helper-program.ts';
+import { mountSource, nameFileMounts, rootSource, SlotCounter } from './mount-source.ts';
 import type { OciMount } from './oci-bundle.ts';
-import { rootMount } from './step-program.ts';
 
 /** What a step run by an OCI runtime needs of this machine. */
 export interface OciPlan {
@@ -22,90 +21,47 @@ export interface OciStep {
   readonly mounts: readonly OciMount[];
 }
 
-interface Prepared {
-  readonly make: readonly HelperCommand[];
-  readonly stub: HelperCommand;
-  readonly mount: OciMount;
-}
-
 /**
  * The program that makes the root and the mounts of `spec` below `scratch` and then becomes the runtime. The helper makes the mount points,
  * since it removes them afterwards; the runtime runs in a pid namespace that dies with the helper.
  */
 export function toOciProgram(spec: RuntimeSpec, plan: OciPlan): OciStep {
-  const [root, proc, none] = ['0', '1', '2'];
-  const mounts = [...nameFiles(plan), ...spec.mounts].map((mount, index) => prepare(mount, index * 2 + 3, plan.scratch));
-  const system = ['/proc', '/sys', '/dev'].map((path): HelperCommand => ['stub', none, path, 'real-directory']);
+  const slots = new SlotCounter();
+  const [root, proc] = [slots.next(), slots.next()];
+  const mounts = [...nameFileMounts(plan.files), ...spec.mounts].map((mount) => ({
+    destination: mount.destination,
+    ...mountSource(mount, 'nodev', slots),
+  }));
+  const system = ['/proc', '/sys', '/dev'].map((path): HelperCommand => ['stub', root, path, 'real-directory']);
+  const { scratch, cgroup, command } = plan;
   return {
-    rootfs: `${plan.scratch}/rootfs`,
-    mounts: mounts.map(({ mount }) => mount),
+    rootfs: `${scratch}/rootfs`,
+    mounts: mounts.map(({ slot, destination }) => ({
+      destination,
+      type: 'bind',
+      source: `${scratch}/mount-${slot}`,
+      options: ['bind'],
+    })),
     program: {
-      keeper: [['spawn', 'mount,pid', ''], ...plan.cgroup.after, ...plan.cgroup.directories.map((path): HelperCommand => ['rmdir', path])],
+      keeper: [
+        ['spawn', 'mount,pid', ''],
+        ...cgroup.after,
+        ...cgroup.directories.map((path): HelperCommand => ['rmdir', path]),
+      ],
       step: [
         ['private'],
-        ['scratch', plan.scratch],
-        ['fs', none, 'tmpfs', '', 'fail'],
-        rootMount(root, spec.root, ''),
+        ['scratch', scratch],
+        rootSource(root, spec.root, ''),
         ['place', root, 'rootfs'],
-        ...mounts.flatMap(({ make }) => make),
+        ...mounts.flatMap(({ slot, make }): HelperCommand[] => [...make, ['place', slot, `mount-${slot}`]]),
         ['within', root],
         ...system,
-        ...mounts.map(({ stub }) => stub),
+        ...mounts.map(({ slot, destination, kind }): HelperCommand => ['stub', slot, destination, kind]),
         ['settle'],
         ['fs', proc, 'proc', 'nosuid,nodev,noexec', 'fail'],
         ['cover', proc, '/proc'],
-        ['exec', String(plan.command.length), ...plan.command, 'PATH=/usr/sbin:/usr/bin:/sbin:/bin'],
+        ['exec', String(command.length), ...command, 'PATH=/usr/sbin:/usr/bin:/sbin:/bin'],
       ],
     },
   };
-}
-
-function nameFiles({ files }: OciPlan): RuntimeMount[] {
-  const file = (destination: string, text: string): RuntimeMount => ({
-    type: 'file',
-    destination,
-    data: Buffer.from(text),
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-  });
-  return [file('/etc/hosts', files.hosts), file('/etc/resolv.conf', files.resolvConf)];
-}
-
-function prepare(mount: RuntimeMount, number: number, scratch: string): Prepared {
-  const [slot, tree] = [String(number), String(number + 1)];
-  const { destination } = mount;
-  const stub = (kind: string): HelperCommand => ['stub', slot, destination, kind];
-  const bind = (name: string, access: 'read-only' | 'read-write'): OciMount => ({
-    destination,
-    type: 'bind',
-    source: `${scratch}/${name}`,
-    options: ['bind', access === 'read-only' ? 'ro' : 'rw', 'nodev'],
-  });
-  switch (mount.type) {
-    case 'snapshot':
-      return {
-        make: [rootMount(tree, mount.root, ''), ['part', slot, '', tree, mount.path], ['place', slot, `mount-${slot}`]],
-        stub: stub('like'),
-        mount: bind(`mount-${slot}`, mount.access),
-      };
-    case 'bind':
-      return {
-        make: [['bind', slot, '', mount.source, mount.path], ['place', slot, `mount-${slot}`]],
-        stub: stub('like'),
-        mount: bind(`mount-${slot}`, mount.access),
-      };
-    case 'tmpfs': {
-      const size = mount.sizeBytes === undefined ? [] : [`size=${mount.sizeBytes}`];
-      const options = ['nosuid', 'nodev', `mode=${mount.mode.toString(8)}`, ...size];
-      return { make: [], stub: stub('directory'), mount: { destination, type: 'tmpfs', source: 'tmpfs', options } };
-    }
-    case 'file': {
-      const owner = [mount.mode.toString(8), String(mount.uid), String(mount.gid)];
-      const make: HelperCommand[] = [['file', slot, '', ...owner, mount.data]];
-      return { make, stub: stub('file'), mount: bind(`file-${slot}`, 'read-only') };
-    }
-    case 'socket':
-      invariant(false, 'a socket mount reached the program; the executor puts a proxy in its place');
-  }
 }

@@ -8,22 +8,38 @@ export function runtimeFailure(log: string, process: RuntimeSpec['process']): Bu
     .filter((line) => line.startsWith('{'))
     .map((line) => JSON.parse(line) as { readonly level?: unknown; readonly msg?: unknown })
     .findLast(({ level }) => level === 'error' || level === 'fatal')?.msg;
-  if (message === undefined) return undefined;
-  const text = String(message).trim();
+  if (typeof message !== 'string') return undefined;
+  const text = message.trim();
   const reason = reasonOf(text, process);
   if (reason === undefined) return new BuildError('SANDBOX_FAILED', { step: 'the OCI runtime', reason: text });
   return new BuildError('EXEC_NOT_STARTED', { command: process.args.join(' '), reason });
 }
 
+/**
+ * The failure of a program that the kernel refused only after the runtime had reported its start: all that is left of it then is one line on
+ * standard error, and exit code 1.
+ */
+export function lateFailure(stderr: string, args: readonly string[]): BuildError | undefined {
+  const [, program, reason] = /^exec (.*): (exec format error|no such file or directory)\n$/.exec(stderr) ?? [];
+  if (program === undefined) return undefined;
+  const why =
+    reason === 'exec format error'
+      ? `${program}: neither a program for this machine nor a script with a #! line`
+      : `the interpreter of ${program} is missing (its #! line, or its dynamic linker)`;
+  return new BuildError('EXEC_NOT_STARTED', { command: args.join(' '), reason: why });
+}
+
 /** The words of runc and crun in ours, where the fault is the spec's. */
 function reasonOf(text: string, { args: [program = ''], env, cwd }: RuntimeSpec['process']): string | undefined {
-  if (/\bcwd\b|chdir|current working directory/.test(text)) return `working directory ${cwd}: ${text}`;
+  if (/\bcwd\b|chdir|current working directory/.test(text) || text.includes(`mkdir ${cwd}:`))
+    return `working directory ${cwd}: ${text}`;
   if (!/\bexec\b|executable/.test(text)) return undefined;
   const path = env.find((each) => each.startsWith('PATH='))?.slice('PATH='.length) ?? '';
   if (text.includes('executable file not found')) return `${JSON.stringify(program)} is not in PATH (${path})`;
   if (text.includes('no such file or directory')) return `${program}: no such file`;
   if (text.includes('permission denied')) return `${program}: permission denied`;
   if (text.includes('is a directory')) return `${program}: is a directory`;
-  if (text.includes('exec format error')) return `${program}: neither a program for this machine nor a script with a #! line`;
+  if (text.includes('exec format error'))
+    return `${program}: neither a program for this machine nor a script with a #! line`;
   return `${program}: ${text}`;
 }

@@ -9,7 +9,10 @@ import { CgroupV2, v2Controllers } from './cgroup-v2.ts';
 
 /** The driver for this machine's cgroups, as far as we may make groups in them; removes what killed builds have left there. */
 export function openCgroups(notes: (text: string) => void): CgroupDriver {
-  const { v1, unified } = parseHierarchies(readFileSync('/proc/self/mountinfo', 'utf8'), readFileSync('/proc/self/cgroup', 'utf8'));
+  const { v1, unified } = parseHierarchies(
+    readFileSync('/proc/self/mountinfo', 'utf8'),
+    readFileSync('/proc/self/cgroup', 'utf8'),
+  );
   const writable = v1.filter(({ own }) => isWritable(own));
   if (writable.some(({ controllers }) => controllers.length > 0)) {
     const all = unified === undefined ? writable : [...writable, unified];

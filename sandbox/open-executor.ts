@@ -1,9 +1,12 @@
+import { execFile } from 'node:child_process';
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { BuildError, isErrno } from '../src/core/error.ts';
 import type { Executor } from '../src/core/executor.ts';
 import { NativeExecutor } from './executor-native.ts';
 import { OciExecutor } from './executor-oci.ts';
+import { ownCapabilities } from './own-capabilities.ts';
 import { helperPath } from './helper-path.ts';
 import { openCgroups } from './open-cgroups.ts';
 import { insideUserNamespace } from './user-namespace.ts';
@@ -37,7 +40,10 @@ export async function openExecutor(request: ExecutorRequest): Promise<Executor &
   if (request.runtime === undefined || request.runtime === 'native') {
     return new NativeExecutor({ ...common, userNamespace: insideUserNamespace() ? 'nested' : 'initial' });
   }
-  return new OciExecutor({ ...common, runtime: findRuntime(request.runtime), directory: join(request.stateDir, 'runtime') });
+  const runtime = findRuntime(request.runtime);
+  const keep = (await helpOf(runtime)).includes('--keep') ? 'known' : 'unknown';
+  const directory = join(request.stateDir, 'runtime');
+  return new OciExecutor({ ...common, runtime, keep, directory, capabilities: ownCapabilities() });
 }
 
 function findRuntime(name: string): string {
@@ -50,6 +56,11 @@ function findRuntime(name: string): string {
     reason: 'it is not in PATH',
     remedy: 'install it, give its path, or leave out --runtime',
   });
+}
+
+async function helpOf(runtime: string): Promise<string> {
+  const { stdout } = await promisify(execFile)(runtime, ['run', '--help'], { env: {} });
+  return stdout;
 }
 
 function isExecutable(path: string): boolean {

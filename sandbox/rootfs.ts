@@ -42,7 +42,10 @@ export const deviceLinks: readonly { readonly name: string; readonly target: str
 ];
 
 /** /etc/hosts of a step. */
-export function hostsFile(hostname: string, extra: readonly { readonly host: string; readonly address: string }[]): string {
+export function hostsFile(
+  hostname: string,
+  extra: readonly { readonly host: string; readonly address: string }[],
+): string {
   const lines = [`127.0.0.1\tlocalhost ${hostname}`, '::1\tlocalhost ip6-localhost ip6-loopback'];
   return [...lines, ...extra.map(({ host, address }) => `${address}\t${host}`), ''].join('\n');
 }

@@ -83,8 +83,8 @@ const allowedByCapability: Readonly<Record<string, readonly string[]>> = {
 
 /** Address families by number. Without AF_ALG (38) and AF_VSOCK (40), and without those that Linux has dropped. */
 const socketFamilies = [
-  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17, 18, 21, 22, 24, 26, 27, 28, 29, 30, 31, 32, 33, 35, 36, 39, 41, 42,
-  43, 44, 45,
+  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17, 18, 21, 22, 24, 26, 27, 28, 29, 30, 31, 32, 33, 35, 36, 39, 41,
+  42, 43, 44, 45,
 ];
 
 /** PER_LINUX, PER_LINUX32, UNAME26, both, and the query. */
@@ -98,9 +98,11 @@ export const dockerProfile: readonly SeccompRule[] = [
   { names: allowedAlways, action: 'allow' },
   { names: ['socket'], action: 'allow', test: { argument: 0, oneOf: socketFamilies } },
   { names: ['personality'], action: 'allow', test: { argument: 0, oneOf: personalities } },
-  ...Object.entries(allowedByCapability).map(
-    ([withCapability, names]): SeccompRule => ({ names, action: 'allow', withCapability }),
-  ),
+  ...Object.entries(allowedByCapability).map(([withCapability, names]): SeccompRule => ({
+    names,
+    action: 'allow',
+    withCapability,
+  })),
   {
     names: ['clone'],
     action: 'allow',

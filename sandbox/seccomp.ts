@@ -2,7 +2,13 @@ import type { RuntimeSpec } from '../src/core/executor.ts';
 import { BuildError } from '../src/core/error.ts';
 import { and, encodeBpf, ifAtLeast, ifEqual, load, ret, type BpfBlock } from './bpf.ts';
 import { expandCapabilities } from './capability-sets.ts';
-import { defaultErrno, dockerProfile, syncSuppression, type ArgumentTest, type SeccompRule } from './seccomp-profile.ts';
+import {
+  defaultErrno,
+  dockerProfile,
+  syncSuppression,
+  type ArgumentTest,
+  type SeccompRule,
+} from './seccomp-profile.ts';
 import { syscallNumbers, type SyscallAbi } from './syscall-numbers.ts';
 
 /** What a step's filter depends on. */
@@ -24,7 +30,9 @@ const archOffset = 4;
 const argumentOffset = (index: number): number => 16 + 8 * index;
 
 /** AUDIT_ARCH_* of the kernel, and the ABIs by the least number that belongs to them. */
-const architectures: Readonly<Record<string, readonly { audit: number; abis: readonly [from: number, abi: SyscallAbi][] }[]>> = {
+const architectures: Readonly<
+  Record<string, readonly { audit: number; abis: readonly [from: number, abi: SyscallAbi][] }[]>
+> = {
   x64: [
     {
       audit: 0xc000003e,
@@ -93,7 +101,14 @@ function toRanges(rules: readonly SeccompRule[], abi: SyscallAbi, otherwise: num
   );
   for (const [name, named] of rulesOf) {
     const number = numbers.get(name);
-    if (number !== undefined) answers.set(number, answer(named.map(({ rule }) => rule), otherwise));
+    if (number !== undefined)
+      answers.set(
+        number,
+        answer(
+          named.map(({ rule }) => rule),
+          otherwise,
+        ),
+      );
   }
   const ranges: Range[] = [{ from: 0, code: [ret(otherwise)] }];
   for (const [number, code] of [...answers].toSorted(([a], [b]) => a - b)) {

@@ -26,7 +26,13 @@ export async function openSocketProxies(mounts: readonly RuntimeMount[]): Promis
       if (mount.type === 'socket') {
         const proxy = await SocketProxy.listen(mount, join(directory, String(proxies.length)));
         proxies.push(proxy);
-        replaced.push({ type: 'bind', source: proxy.path, path: '', destination: mount.destination, access: 'read-write' });
+        replaced.push({
+          type: 'bind',
+          source: proxy.path,
+          path: '',
+          destination: mount.destination,
+          access: 'read-write',
+        });
       } else {
         replaced.push(mount);
       }

@@ -115,16 +115,17 @@ export class TreeCopier implements TreeVisitor {
   }
 
   #regular(target: TargetDirectory, name: ByteString, { entry, path }: { readonly entry: TreeEntry; readonly path: ByteString }): void {
+    const { size } = entry.stat;
     const from = openFile(entry);
     let to: number | undefined;
     try {
-      const data = entry.stat.size < small.length ? readWhole(from) : undefined;
-      const xattrs = contentXattrs(from);
-      to = this.#writer.createFile(target, name);
-      if (data === undefined) copyContent(from, to, entry.stat.size);
+      const data = size <= small.length ? readWhole(from, size) : undefined;
+      const metadata = this.#policy.describe(entry.stat, contentXattrs(from));
+      to = this.#writer.createFile(target, name, metadata.mode);
+      if (data === undefined) copyContent(from, to, size);
       else for (let at = 0; at < data.length; ) at += writeSync(to, data, at);
       checkUnchanged(statOf(from), entry.stat, path);
-      this.#writer.describe(to, this.#policy.describe(entry.stat, xattrs));
+      this.#writer.describeNew(to, target, metadata);
     } finally {
       syscalls().close(from);
       if (to !== undefined) syscalls().close(to);
@@ -137,11 +138,11 @@ export class TreeCopier implements TreeVisitor {
   }
 }
 
-/** The content of a small file, in a buffer that the next call reuses; more than fits shows as a change. */
-function readWhole(fd: number): Buffer {
+/** The content of a small file, in a buffer that the next call reuses; whether there is more, the look at the file afterwards tells. */
+function readWhole(fd: number, size: number): Buffer {
   let filled = 0;
-  while (filled < small.length) {
-    const read = readSync(fd, small, filled, small.length - filled, null);
+  while (filled < size) {
+    const read = readSync(fd, small, filled, size - filled, null);
     if (read === 0) break;
     filled += read;
   }

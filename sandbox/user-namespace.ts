@@ -7,7 +7,7 @@ import { helperPath } from './helper-path.ts';
 const marker = 'TSBUILD_USER_NAMESPACE';
 
 /** Ids of a user namespace, as `INSIDE OUTSIDE COUNT` triples, and the program that may set them up. */
-interface IdMapping {
+export interface IdMapping {
   readonly program: string;
   readonly map: string;
 }
@@ -25,17 +25,23 @@ export function insideUserNamespace(): boolean {
  */
 export function enterUserNamespace(): void {
   if (process.geteuid?.() === 0 || process.env[marker] !== undefined) return;
-  const uids = idMapping('/etc/subuid', '/usr/bin/newuidmap', process.getuid?.() ?? 0);
-  const gids = idMapping('/etc/subgid', '/usr/bin/newgidmap', process.getgid?.() ?? 0);
-  const maps = uids === undefined || gids === undefined ? ['', '', '', ''] : [uids.program, uids.map, gids.program, gids.map];
+  const mappings = idMappings();
+  const maps = mappings?.flatMap(({ program, map }) => [program, map]) ?? ['', '', '', ''];
   const helper = helperPath();
   const self = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
   execve(helper, [helper, 'userns', ...maps, ...self], { ...process.env, [marker]: '1' });
 }
 
+/** The mappings of users and of groups beyond our own ids; `undefined` where this machine gives us none. */
+export function idMappings(): readonly [users: IdMapping, groups: IdMapping] | undefined {
+  const users = idMapping('/etc/subuid', '/usr/bin/newuidmap', process.getuid?.() ?? 0);
+  const groups = idMapping('/etc/subgid', '/usr/bin/newgidmap', process.getgid?.() ?? 0);
+  return users === undefined || groups === undefined ? undefined : [users, groups];
+}
+
 /** Without the warning that process.execve is experimental: a build's standard error is its user's. */
 function execve(file: string, args: readonly string[], env: NodeJS.ProcessEnv): void {
-  const { emitWarning } = process;
+  const emitWarning = process.emitWarning.bind(process);
   process.emitWarning = () => undefined;
   try {
     process.execve?.(file, args, env);

@@ -37,14 +37,20 @@ static int clone_mount(int fd, unsigned flags, const char *subject) {
   return tree;
 }
 
+/* Names separated by commas; `nodev-unless-filtered` is `nodev` where no device filter guards the step's cgroup. */
 static uint64_t attributes(const char *names) {
   static const struct {
     const char *name;
     uint64_t bit;
   } known[] = {{"ro", MOUNT_ATTR_RDONLY}, {"nosuid", MOUNT_ATTR_NOSUID}, {"nodev", MOUNT_ATTR_NODEV}, {"noexec", MOUNT_ATTR_NOEXEC}};
   uint64_t bits = 0;
-  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-    if (strstr(names, known[i].name)) bits |= known[i].bit;
+  for (const char *at = names; *at; at += strspn(at, ",")) {
+    size_t length = strcspn(at, ",");
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+      if (strlen(known[i].name) == length && strncmp(known[i].name, at, length) == 0) bits |= known[i].bit;
+    if (strncmp(at, "nodev-unless-filtered", length) == 0 && length > 5 && !report->devices_filtered) bits |= MOUNT_ATTR_NODEV;
+    at += length;
+  }
   return bits;
 }
 

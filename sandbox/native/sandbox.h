@@ -76,6 +76,7 @@ struct report {
   char command[32];
   char subject[4096];
   char detail[512];
+  bool devices_filtered;
   bool finished;
   int status; /* as wait4 gives it */
   struct rusage usage;

@@ -1,0 +1,85 @@
+import type { RuntimeMount } from '../src/core/executor.ts';
+import { invariant } from '../src/core/error.ts';
+import type { RootMount } from '../src/core/snapshot.ts';
+import type { HelperCommand } from './helper-program.ts';
+
+/** The slots of one helper program, numbered from 0. */
+export class SlotCounter {
+  #last = -1;
+
+  next(): string {
+    this.#last += 1;
+    return String(this.#last);
+  }
+}
+
+/** What a mount needs before it can be attached: the commands that put it into `slot`, and what its mount point must be. */
+export interface MountSource {
+  readonly slot: string;
+  readonly make: readonly HelperCommand[];
+  readonly kind: 'file' | 'directory' | 'like';
+}
+
+/** A root as a detached mount in `slot`. */
+export function rootSource(slot: string, root: RootMount, attributes: string): HelperCommand {
+  if (root.type === 'bind') {
+    return ['bind', slot, root.access === 'read-only' ? `ro,${attributes}` : attributes, root.source, ''];
+  }
+  return ['overlay', slot, attributes, root.xattrs, root.upper ?? '', root.work ?? '', ...root.lower];
+}
+
+/** The mount attribute that keeps device nodes shut, where nothing else does. */
+export type DeviceAttribute = 'nodev' | 'nodev-unless-filtered' | '';
+
+/** A mount of the spec, made detached. */
+export function mountSource(mount: RuntimeMount, devices: DeviceAttribute, slots: SlotCounter): MountSource {
+  const slot = slots.next();
+  const accessible = (access: 'read-only' | 'read-write'): string =>
+    access === 'read-only' ? `ro,${devices}` : devices;
+  switch (mount.type) {
+    case 'snapshot': {
+      const tree = slots.next();
+      const part: HelperCommand = ['part', slot, accessible(mount.access), tree, mount.path];
+      return { slot, make: [rootSource(tree, mount.root, ''), part], kind: 'like' };
+    }
+    case 'bind':
+      return { slot, make: [['bind', slot, accessible(mount.access), mount.source, mount.path]], kind: 'like' };
+    case 'tmpfs': {
+      const size = mount.sizeBytes === undefined ? [] : [`size=${mount.sizeBytes}`];
+      const make: HelperCommand = [
+        'fs',
+        slot,
+        'tmpfs',
+        'nosuid,nodev',
+        'fail',
+        `mode=${mount.mode.toString(8)}`,
+        ...size,
+      ];
+      return { slot, make: [make], kind: 'directory' };
+    }
+    case 'file': {
+      const owner = [mount.mode.toString(8), String(mount.uid), String(mount.gid)];
+      return { slot, make: [['file', slot, 'ro,nosuid,nodev', ...owner, mount.data]], kind: 'file' };
+    }
+    case 'socket':
+      invariant(false, 'a socket mount reached the program; the executor puts a proxy in its place');
+  }
+}
+
+/** /etc/hosts and /etc/resolv.conf: in memory and read-only. */
+export function nameFileMounts(files: {
+  readonly hosts: string;
+  readonly resolvConf: string;
+}): readonly RuntimeMount[] {
+  return [
+    { path: '/etc/hosts', text: files.hosts },
+    { path: '/etc/resolv.conf', text: files.resolvConf },
+  ].map(({ path, text }) => ({
+    type: 'file',
+    destination: path,
+    data: Buffer.from(text),
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+  }));
+}

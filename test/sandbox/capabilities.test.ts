@@ -1,0 +1,20 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { probeCapabilities } from '../../sandbox/capabilities.ts';
+import { describeWith } from '../support/requires.ts';
+
+describeWith(['root', 'overlay'], 'capabilities', () => {
+  it('are tried, told with their use, and leave nothing', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'tsbuild-probe-'));
+    const found = await probeCapabilities(directory);
+    expect(await readdir(directory)).toEqual([]);
+    await rm(directory, { recursive: true });
+    const tried = ['namespaces', 'network-namespace', 'mount-api', 'overlay', 'proc', 'seccomp'];
+    expect(found.filter(({ name }) => tried.includes(name))).toEqual(
+      tried.map((name) => ({ name, state: 'available', detail: 'tried and works', use: expect.any(String) as string })),
+    );
+    expect(new Set(found.map(({ name }) => name)).size).toBe(found.length);
+  });
+});
