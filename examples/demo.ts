@@ -7,7 +7,25 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symli
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 
-const PROGRAMS = ['sh', 'cat', 'chmod', 'chown', 'echo', 'env', 'grep', 'head', 'id', 'ls', 'mkdir', 'rm', 'sleep', 'sort', 'tr', 'uname', 'wc'];
+const PROGRAMS = [
+  'sh',
+  'cat',
+  'chmod',
+  'chown',
+  'echo',
+  'env',
+  'grep',
+  'head',
+  'id',
+  'ls',
+  'mkdir',
+  'rm',
+  'sleep',
+  'sort',
+  'tr',
+  'uname',
+  'wc',
+];
 
 const here = import.meta.dirname;
 const tsbuild = join(here, '..', 'dist', 'tsbuild.js');
@@ -15,7 +33,9 @@ const work = mkdtempSync(join(tmpdir(), 'tsbuild-demo-'));
 try {
   cpSync(join(here, 'demo', 'Dockerfile'), join(work, 'Dockerfile'));
   gatherTools(join(work, 'rootfs'));
-  const { status } = spawnSync(process.execPath, [tsbuild, '-t', 'demo:latest', ...process.argv.slice(2), work], { stdio: 'inherit' });
+  const { status } = spawnSync(process.execPath, [tsbuild, '-t', 'demo:latest', ...process.argv.slice(2), work], {
+    stdio: 'inherit',
+  });
   process.exitCode = status ?? 1;
 } finally {
   rmSync(work, { recursive: true, force: true });
@@ -45,6 +65,6 @@ function findProgram(name: string): string {
 
 /** The absolute paths in what `ldd` prints: libraries, and the dynamic linker itself. */
 function librariesOf(program: string): readonly string[] {
-  const output = execFileSync('ldd', [program], { encoding: 'utf8' });
+  const output = execFileSync('/usr/bin/ldd', [program], { encoding: 'utf8' });
   return [...output.matchAll(/(?:=>\s*|^\s*)(\/\S+)\s+\(0x/gm)].flatMap((match) => match[1] ?? []);
 }

@@ -1,5 +1,5 @@
 import { mkdir, rm } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { checkProgram } from '../support/run-program.ts';
 
 /** One build, in words that every builder has. */
@@ -77,7 +77,9 @@ export function buildahBuilder(work: string, baseLayout: string): Builder {
       await checkProgram('buildah', [...storage, 'rm', '--all']);
       await checkProgram('buildah', [...storage, 'rmi', '--all', '--force']);
       await mkdir(join(work, 'buildah'), { recursive: true });
-      const id = (await checkProgram('buildah', [...storage, 'pull', '--quiet', `oci:${baseLayout}:latest`])).trim();
+      // buildah takes the layout's path for an image name, in which capitals are not allowed: hence a relative one.
+      const pull = [...storage, 'pull', '--quiet', `oci:${basename(baseLayout)}:latest`];
+      const id = (await checkProgram('buildah', pull, { cwd: dirname(baseLayout) })).trim();
       await checkProgram('buildah', [...storage, 'tag', id, 'docker.io/library/busybox:latest']);
     },
   };

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type BusyboxRegistry, openBusyboxRegistry } from '../support/busybox-image.ts';
 import { openFileServer } from '../support/file-server.ts';
+import { hostArchitecture } from '../support/oci-image.ts';
 import { describeWith } from '../support/requires.ts';
 import { openRig, type Rig } from '../support/rig.ts';
 import { type ProgramResult, runProgram } from '../support/run-program.ts';
@@ -23,7 +24,7 @@ describeWith(['root', 'umoci', 'skopeo', 'docker-registry', 'busybox', 'setcap']
       await using rig = await openRig();
       await using server = await openFileServer(caseFile(name, 'served'));
       const context = await placeContext(name, rig.work);
-      const values = { WORK: rig.work, CONTEXT: context, REGISTRY: registry.host, URL: server.url };
+      const values = { CONTEXT: context, REGISTRY: registry.host, URL: server.url, ARCH: hostArchitecture };
       const build = builder(rig, { name, context, values, flags: registry.flags });
       for (const first of test.before ?? [])
         expect(await build(first), 'the build before').toMatchObject({ status: 0 });
@@ -31,7 +32,8 @@ describeWith(['root', 'umoci', 'skopeo', 'docker-registry', 'busybox', 'setcap']
       const wanted = test.error === undefined ? ['-t', 'case:latest', '-o', `type=oci,tar=false,dest=${layout}`] : [];
       const result = await build({ ...test, args: [...wanted, ...(test.args ?? [])] });
       expectTexts(result, test, values);
-      if (test.error === undefined) await expectImage(layout, test);
+      if (test.error === undefined)
+        await expectImage(layout, JSON.parse(substitute(JSON.stringify(test), values)) as Case);
     },
   );
 });
@@ -50,7 +52,9 @@ function builder(rig: Rig, { name, context, values, flags }: Placement): (build:
     return rig.run(['build', '--progress=plain', ...flags, ...args, substitute(build.context ?? context, values)], {
       cwd: context,
       env: Object.fromEntries(env) as Record<string, string>,
-      ...(build.stdin === undefined ? {} : { stdin: await readFile(caseFile(name, build.stdin)) }),
+      ...(build.stdin === undefined
+        ? {}
+        : { stdin: await readFile(resolve(caseFile(name, '.'), substitute(build.stdin, values))) }),
     });
   };
 }

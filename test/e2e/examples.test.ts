@@ -1,7 +1,7 @@
-import { cp, readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, realpath, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openBusyboxRegistry } from '../support/busybox-image.ts';
 import { debianArchive } from '../support/debian-rootfs.ts';
@@ -21,7 +21,7 @@ async function buildExample(
   context: string,
   args: readonly string[] = [],
 ): Promise<{ layout: string; image: ValidImage; stderr: string }> {
-  const layout = join(rig.work, 'layout');
+  const layout = join(rig.work, `layout-of-${basename(context)}`);
   const output = ['-t', 'example:latest', '-o', `type=oci,tar=false,dest=${layout}`];
   const { stderr } = await rig.succeed(['build', '--progress=plain', ...output, ...args, context]);
   const [image, ...others] = await validateLayout(layout);
@@ -172,8 +172,10 @@ async function npmSettings(): Promise<string> {
   return `${lines.join('')}update-notifier=false\n`;
 }
 
+/** The package that this machine's npm is, wherever it lies: `npm root` would name that of the Node in node_modules. */
 async function npmFolder(): Promise<string> {
-  const folder = join((await checkProgram('npm', ['root', '--global'])).trim(), 'npm');
+  const found = await checkProgram('sh', ['-c', 'command -v npm']);
+  const folder = resolve(await realpath(found.trim()), '../..');
   expect(JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'))).toMatchObject({ name: 'npm' });
   return folder;
 }

@@ -96,7 +96,7 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e outputs', ()
 
   it('output: type=tar, to a file and to standard output', async () => {
     await build('-o', `type=tar,dest=${path('out.tar')}`);
-    const { stdoutBytes } = await build('-o', '-', '--progress=quiet');
+    const { stdoutBytes } = await build('-o', '-');
     expect(stdoutBytes.equals(await readFile(path('out.tar')))).toBe(true);
     const listing = await checkProgram('tar', ['--numeric-owner', '-tvf', path('out.tar')]);
     expect(listing).toMatch(/^-rwsr-x--- 5\/6 +6 .* hello$/m);
@@ -125,16 +125,11 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e outputs', ()
   });
 
   it('output: a directory that cannot be written is an error that names it', async () => {
-    const { status, stderr } = await rig.run([
-      'build',
-      ...registry.flags,
-      '-o',
-      'type=oci,dest=/proc/nowhere/out.tar',
-      context,
-    ]);
+    const dest = join(context, 'Dockerfile/out.tar');
+    const { status, stderr } = await rig.run(['build', ...registry.flags, '-o', `type=oci,dest=${dest}`, context]);
     expect(status).toBe(1);
     expect(stderr).toContain('OUTPUT_FAILED');
-    expect(stderr).toContain('/proc/nowhere/out.tar');
+    expect(stderr).toContain(dest);
   });
 
   it('store: du and prune', async () => {

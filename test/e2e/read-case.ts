@@ -6,10 +6,10 @@ import type { ExpectedFile } from '../support/unpacked-image.ts';
 
 /** A build that goes before the case's own, in the same store and context. */
 export interface CaseBuild {
-  /** In these and in `env`, `$WORK`, `$CONTEXT`, `$REGISTRY` and `$URL` stand for what the runner made. */
+  /** Here and in what is expected `$CONTEXT`, `$REGISTRY`, `$URL` and `$ARCH` stand for what the runner found or made. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** A file of the case that goes to standard input. */
+  /** A file that goes to standard input, relative to the case's directory. */
   readonly stdin?: string;
   /** In place of the context directory. */
   readonly context?: string;
@@ -37,13 +37,6 @@ export interface Case extends CaseBuild {
   /** Texts that standard error has or lacks. */
   readonly stderr?: readonly string[];
   readonly notStderr?: readonly string[];
-}
-
-/** Where a case was put for one run. */
-export interface PlacedCase {
-  readonly context: string;
-  /** What stands for `$NAME`. */
-  readonly values: Readonly<Record<string, string>>;
 }
 
 const cases = join(import.meta.dirname, 'cases');
