@@ -5,9 +5,9 @@ import { BuildError } from './core/error.ts';
 import { layerVertices } from './core/graph.ts';
 import type { ProgressListener } from './core/progress.ts';
 import { openAssembler, type Assembler } from './export/assemble.ts';
-import { openInputs, parseInputs, type BuildInputs } from './inputs.ts';
-import { exportAll, needsImage, outputsOf, type SolvedPlan } from './outputs.ts';
-import { givenArgs, plan, platformsOf, type Plan } from './plan.ts';
+import { openInputs, parseInputs, type BuildInputs } from './wiring/inputs.ts';
+import { exportAll, needsImage, outputsOf, type SolvedPlan } from './wiring/outputs.ts';
+import { givenArgs, plan, platformsOf, type Plan } from './wiring/plan.ts';
 import { checkOutcome } from '../frontend/lint/check-outcome.ts';
 import { execHandler } from '../solver/ops/exec.ts';
 import { fileHandler } from '../solver/ops/file.ts';
@@ -15,7 +15,7 @@ import { mergeHandler } from '../solver/ops/merge.ts';
 import { sourceHandler } from '../solver/ops/source.ts';
 import type { OpHandlers } from '../solver/op-handler.ts';
 import { solve, type Solution } from '../solver/solver.ts';
-import { openWorkers, type Workers } from './workers.ts';
+import { openWorkers, type Workers } from './wiring/workers.ts';
 
 /** What every phase of one build shares. */
 interface Build {

@@ -17,20 +17,20 @@ export async function build(request: BuildRequest, store: StoreOptions): Promise
 
 /** Everything that is wrong or doubtful in a Dockerfile; nothing is built. @throws BuildError for inputs that cannot be read */
 export async function check(request: BuildRequest, store: StoreOptions): Promise<CheckResult> {
-  return (await import('./check.ts')).check(request, store);
+  return (await import('./wiring/check.ts')).check(request, store);
 }
 
 /** The build args, secrets and agents that the target can be given. @throws BuildError */
 export async function outline(request: BuildRequest, store: StoreOptions): Promise<OutlineResult> {
-  return (await import('./outline.ts')).outline(request, store);
+  return (await import('./wiring/outline.ts')).outline(request, store);
 }
 
 /** The stages that can be built. @throws BuildError */
 export async function targets(request: BuildRequest, store: StoreOptions): Promise<TargetsResult> {
-  return (await import('./outline.ts')).targets(request, store);
+  return (await import('./wiring/outline.ts')).targets(request, store);
 }
 
 /** The store's images and caches, to be disposed by the caller. @throws STORE_UNUSABLE */
 export async function openStore(store: StoreOptions): Promise<StoreHandle> {
-  return (await import('./open-store.ts')).openStore(store);
+  return (await import('./wiring/open-store.ts')).openStore(store);
 }

@@ -28,9 +28,11 @@ const tiers: readonly Tier[] = [
   folder('solver', words, pure),
   ...workers.filter((name) => name !== 'frontend' && name !== 'solver').map((name) => folder(name, words, 'all')),
   ...api.map((name) => file(name, [...words, ...api], pure)),
-  file('src/build.ts', [...words, ...workers, ...api], 'all'),
-  file('src/index.ts', [...words, ...api, 'src/build.ts'], pure),
-  folder('src/cli', [...words, ...api, 'src/build.ts', 'src/index.ts'], 'all'),
+  folder('src/wiring', [...words, ...workers, ...api], 'all'),
+  file('src/build.ts', [...words, ...workers, ...api, 'src/wiring'], 'all'),
+  file('src/index.ts', [...words, ...api, 'src/build.ts', 'src/wiring'], pure),
+  file('src/rootless.ts', ['sandbox'], []),
+  folder('src/cli', [...words, ...api, 'src/build.ts', 'src/index.ts', 'src/rootless.ts'], 'all'),
 ];
 
 const topLevel = [

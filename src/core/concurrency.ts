@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import PQueue from 'p-queue';
 
 /**
@@ -46,9 +45,8 @@ export interface Slots {
 const IO_SLOTS_PER_PROCESSOR = 2;
 const NET_SLOTS = 4;
 
-/** Opens the pools for this machine. */
-export function openSlots(): Slots {
-  const processors = availableParallelism();
+/** Opens the pools for a machine with this many processors. */
+export function openSlots(processors: number): Slots {
   return {
     cpu: new SlotPool(processors),
     io: new SlotPool(IO_SLOTS_PER_PROCESSOR * processors),

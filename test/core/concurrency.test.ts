@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { openSlots, SlotPool } from '../../src/core/concurrency.ts';
@@ -130,9 +129,9 @@ async function capacity(pool: SlotPool): Promise<number> {
 
 describe('openSlots', () => {
   it('pools: have slots by what their work waits for', async () => {
-    const slots = openSlots();
-    expect(await capacity(slots.cpu)).toBe(availableParallelism());
-    expect(await capacity(slots.io)).toBe(2 * availableParallelism());
+    const slots = openSlots(3);
+    expect(await capacity(slots.cpu)).toBe(3);
+    expect(await capacity(slots.io)).toBe(6);
     expect(await capacity(slots.net)).toBe(4);
   });
 });

@@ -56,7 +56,7 @@ describeWith(['root', 'skopeo', 'docker-registry', 'tar'], 'skopeo and docker-re
         registry: () => registry,
         layers: sandbox.layers,
         snapshots: sandbox.snapshotter,
-        slots: openSlots(),
+        slots: openSlots(2),
       });
       const image = await images.resolve(`${server.host}/a/app:v1`, {
         platform: hostPlatform(),

@@ -45,7 +45,7 @@ async function openImages(): Promise<Rig> {
       content,
       index,
       names,
-      slots: openSlots(),
+      slots: openSlots(2),
       registry: () => registry,
       layers: layers.codec,
       snapshots: layers.snapshots,
@@ -386,7 +386,7 @@ describe('image: layers', () => {
         registry: () => registry,
         layers: layers.codec,
         snapshots: layers.snapshots,
-        slots: openSlots(),
+        slots: openSlots(2),
       });
     const { digest } = putImage(rig.server, { repository: 'app', tag: 'v1', layers: ['one'] });
     const source = open();

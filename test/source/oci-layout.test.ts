@@ -45,7 +45,7 @@ async function openLayoutRig(): Promise<Rig> {
       content,
       index: memoryCacheIndex(),
       names: memoryImageNames(content),
-      slots: openSlots(),
+      slots: openSlots(2),
       cwd: folder,
       layers: layers.codec,
       snapshots: layers.snapshots,

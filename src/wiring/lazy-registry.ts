@@ -1,4 +1,4 @@
-import type { Registry } from './core/registry.ts';
+import type { Registry } from '../core/registry.ts';
 
 /**
  * A registry client that is loaded by its first use: most builds need none, and node:http alone takes longer to load than a cached

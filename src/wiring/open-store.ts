@@ -1,19 +1,19 @@
-import { BuildError } from './core/error.ts';
-import type { NamedImage } from './core/cache.ts';
-import type { StoreOptions } from './build-request.ts';
-import { exportDockerArchive } from './export/docker-archive.ts';
-import { compressImage } from './export/compress-image.ts';
-import { imageBlobs, readDecoded } from './export/image-blobs.ts';
-import { loadArchive } from './export/load-archive.ts';
-import { exportOciLayout } from './export/oci-layout.ts';
-import { pushImage } from './export/push.ts';
+import { BuildError } from '../core/error.ts';
+import type { NamedImage } from '../core/cache.ts';
+import type { StoreOptions } from '../build-request.ts';
+import { exportDockerArchive } from '../export/docker-archive.ts';
+import { compressImage } from '../export/compress-image.ts';
+import { imageBlobs, readDecoded } from '../export/image-blobs.ts';
+import { loadArchive } from '../export/load-archive.ts';
+import { exportOciLayout } from '../export/oci-layout.ts';
+import { pushImage } from '../export/push.ts';
 import { internalStep } from './internal-step.ts';
-import { decodeImageConfig } from './oci/decode.ts';
-import { formatPlatform, hostPlatform, parsePlatform } from './oci/platform.ts';
-import { formatReference, parseReference } from './oci/reference.ts';
-import { measureStore } from './store/disk-usage.ts';
-import { pruneStore } from './store/prune.ts';
-import type { StoreParts } from './store/store-survey.ts';
+import { decodeImageConfig } from '../oci/decode.ts';
+import { formatPlatform, hostPlatform, parsePlatform } from '../oci/platform.ts';
+import { formatReference, parseReference } from '../oci/reference.ts';
+import { measureStore } from '../store/disk-usage.ts';
+import { pruneStore } from '../store/prune.ts';
+import type { StoreParts } from '../store/store-survey.ts';
 import type {
   ImageInspection,
   ImageRow,
@@ -22,7 +22,7 @@ import type {
   SaveOptions,
   StoreHandle,
   TransferOptions,
-} from './store-handle.ts';
+} from '../store-handle.ts';
 import { openWorkers, type Workers } from './workers.ts';
 
 /** The store's images and caches, for everything that is not a build. @throws STORE_UNUSABLE */

@@ -1,14 +1,14 @@
-import type { BuildRequest } from './build-request.ts';
-import type { Diagnostic } from './core/diagnostic.ts';
-import { BuildError } from './core/error.ts';
-import type { BuildGraph, VertexId } from './core/graph.ts';
-import type { ImageDraft } from './core/image.ts';
-import type { ProgressListener } from './core/progress.ts';
-import type { ImageSource, ResolvedImage } from './core/source.ts';
-import { formatPlatform, hostPlatform, parsePlatform, type Platform } from './oci/platform.ts';
-import type { Dockerfile } from '../frontend/ast.ts';
-import { lower } from '../frontend/lower.ts';
-import type { ImageRequest, LowerRequest, LowerResult } from '../frontend/lower-request.ts';
+import type { BuildRequest } from '../build-request.ts';
+import type { Diagnostic } from '../core/diagnostic.ts';
+import { BuildError } from '../core/error.ts';
+import type { BuildGraph, VertexId } from '../core/graph.ts';
+import type { ImageDraft } from '../core/image.ts';
+import type { ProgressListener } from '../core/progress.ts';
+import type { ImageSource, ResolvedImage } from '../core/source.ts';
+import { formatPlatform, hostPlatform, parsePlatform, type Platform } from '../oci/platform.ts';
+import type { Dockerfile } from '../../frontend/ast.ts';
+import { lower } from '../../frontend/lower.ts';
+import type { ImageRequest, LowerRequest, LowerResult } from '../../frontend/lower-request.ts';
 import type { BuildInputs } from './inputs.ts';
 import { internalStep } from './internal-step.ts';
 

@@ -1,16 +1,16 @@
-import type { BuildRequest, BuiltImage, ImageOutputOptions, Output } from './build-request.ts';
-import { BuildError } from './core/error.ts';
-import type { AssembledImage } from './core/image.ts';
-import type { ProgressListener } from './core/progress.ts';
-import type { LayerStack } from './core/snapshot.ts';
-import { writeImageIndex } from './export/image-index.ts';
-import type { Assembler } from './export/assemble.ts';
+import type { BuildRequest, BuiltImage, ImageOutputOptions, Output } from '../build-request.ts';
+import { BuildError } from '../core/error.ts';
+import type { AssembledImage } from '../core/image.ts';
+import type { ProgressListener } from '../core/progress.ts';
+import type { LayerStack } from '../core/snapshot.ts';
+import { writeImageIndex } from '../export/image-index.ts';
+import type { Assembler } from '../export/assemble.ts';
 import { internalStep } from './internal-step.ts';
-import type { Descriptor } from './oci/descriptor.ts';
-import type { Digest } from './oci/digest.ts';
-import type { Compression } from './oci/media-type.ts';
-import { formatPlatform } from './oci/platform.ts';
-import { formatReference, parseReference } from './oci/reference.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { Digest } from '../oci/digest.ts';
+import type { Compression } from '../oci/media-type.ts';
+import { formatPlatform } from '../oci/platform.ts';
+import { formatReference, parseReference } from '../oci/reference.ts';
 import type { Plan } from './plan.ts';
 import type { Workers } from './workers.ts';
 
@@ -92,7 +92,7 @@ async function exportOne(output: Output, exporting: Exporting): Promise<ReadyIma
       const trees = solved.map(({ plan, stack }) =>
         solved.length === 1 ? { stack } : { stack, directory: formatPlatform(plan.platform).replaceAll('/', '_') },
       );
-      const { exportLocalFiles } = await import('./export/local-files.ts');
+      const { exportLocalFiles } = await import('../export/local-files.ts');
       await exportLocalFiles(workers.sandbox.files, { dest: output.dest, trees, signal });
       return undefined;
     }
@@ -100,7 +100,7 @@ async function exportOne(output: Output, exporting: Exporting): Promise<ReadyIma
       const [only, ...more] = solved;
       if (only === undefined || more.length > 0)
         throw new BuildError('OUTPUT_INVALID', { output: 'type=tar', reason: 'it holds one platform only' });
-      const { exportTarFile } = await import('./export/local-files.ts');
+      const { exportTarFile } = await import('../export/local-files.ts');
       await exportTarFile(workers.sandbox.files, {
         dest: output.dest,
         stdout,
@@ -118,10 +118,10 @@ async function exportOne(output: Output, exporting: Exporting): Promise<ReadyIma
       const images = [{ image: image.root, names: output.names.map(fullName) }];
       const place = { dest: output.dest, stdout, images, signal };
       if (output.type === 'docker')
-        await (await import('./export/docker-archive.ts')).exportDockerArchive(workers.content, place);
+        await (await import('../export/docker-archive.ts')).exportDockerArchive(workers.content, place);
       else
         await (
-          await import('./export/oci-layout.ts')
+          await import('../export/oci-layout.ts')
         ).exportOciLayout(workers.content, { ...place, form: output.form });
       return image;
     }
@@ -140,7 +140,7 @@ async function exportImage(output: Output & { type: 'image' }, exporting: Export
         plan.bases.flatMap(({ reference, layers }) => layers.map((layer) => [layer.digest, reference] as const)),
       ),
     );
-    const { pushImage } = await import('./export/push.ts');
+    const { pushImage } = await import('../export/push.ts');
     await pushImage(
       { content, registry: workers.registry, slots: slots.net },
       { image: image.root, names, by, origins, progress: exporting.status, signal },

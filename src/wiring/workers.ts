@@ -1,16 +1,17 @@
-import type { StoreOptions } from './build-request.ts';
-import { openSlots, type Slots } from './core/concurrency.ts';
-import type { ContentStore } from './core/content.ts';
-import type { Registry } from './core/registry.ts';
-import type { Sandbox } from './core/sandbox.ts';
-import type { ImageSource } from './core/source.ts';
+import { availableParallelism } from 'node:os';
+import type { StoreOptions } from '../build-request.ts';
+import { openSlots, type Slots } from '../core/concurrency.ts';
+import type { ContentStore } from '../core/content.ts';
+import type { Registry } from '../core/registry.ts';
+import type { Sandbox } from '../core/sandbox.ts';
+import type { ImageSource } from '../core/source.ts';
 import { lazyRegistry } from './lazy-registry.ts';
-import { openSandbox } from '../sandbox/open.ts';
-import { openImageSource } from './source/image.ts';
-import { openCacheIndex, type StoreCacheIndex } from './store/cache-index.ts';
-import { openImageNames, type LayoutNames } from './store/image-names.ts';
-import { openLayoutStore } from './store/layout-store.ts';
-import { openStateDir, type StateDir } from './store/state-dir.ts';
+import { openSandbox } from '../../sandbox/open.ts';
+import { openImageSource } from '../source/image.ts';
+import { openCacheIndex, type StoreCacheIndex } from '../store/cache-index.ts';
+import { openImageNames, type LayoutNames } from '../store/image-names.ts';
+import { openLayoutStore } from '../store/layout-store.ts';
+import { openStateDir, type StateDir } from '../store/state-dir.ts';
 
 /** Everything that has a lifetime of its own, opened on one store. Disposing gives up what is held, in reverse order. */
 export interface Workers extends AsyncDisposable {
@@ -30,7 +31,7 @@ export async function openWorkers(
   o: { readonly notes?: (text: string) => void } = {},
 ): Promise<Workers> {
   await using opened = new AsyncDisposableStack();
-  const slots = openSlots();
+  const slots = openSlots(availableParallelism());
   const state = opened.use(await openStateDir(options.store));
   const content = openLayoutStore(state);
   const index = opened.use(openCacheIndex(state));
@@ -60,8 +61,8 @@ function sandboxOptions({ snapshotter, runtime }: StoreOptions): Pick<StoreOptio
 /** What the caller says comes before the user's own configuration. */
 async function connect(options: StoreOptions): Promise<Registry> {
   const [{ openRegistry }, { readClientConfig }] = await Promise.all([
-    import('./registry/http-registry.ts'),
-    import('./source/client-config.ts'),
+    import('../registry/http-registry.ts'),
+    import('../source/client-config.ts'),
   ]);
   const config = await readClientConfig(process.env);
   const mirrors = new Map(config.registryMirrors);

@@ -1,19 +1,19 @@
-import type { BuildRequest } from './build-request.ts';
-import { BuildError } from './core/error.ts';
-import { IgnoreMatcher } from './core/glob.ts';
-import type { ProgressListener } from './core/progress.ts';
-import type { GitSource, HttpSource, Secrets } from './core/source.ts';
-import type { LocalTree } from './core/tree.ts';
-import type { Dockerfile } from '../frontend/ast.ts';
-import type { NamedContext } from '../frontend/lower-request.ts';
-import { parseDockerfile } from '../frontend/parse.ts';
+import type { BuildRequest } from '../build-request.ts';
+import { BuildError } from '../core/error.ts';
+import { IgnoreMatcher } from '../core/glob.ts';
+import type { ProgressListener } from '../core/progress.ts';
+import type { GitSource, HttpSource, Secrets } from '../core/source.ts';
+import type { LocalTree } from '../core/tree.ts';
+import type { Dockerfile } from '../../frontend/ast.ts';
+import type { NamedContext } from '../../frontend/lower-request.ts';
+import { parseDockerfile } from '../../frontend/parse.ts';
 import { internalStep } from './internal-step.ts';
-import type { DockerfileText } from './source/dockerfile-file.ts';
-import { openGitSource } from './source/git.ts';
-import type { HttpClient } from './source/http-client.ts';
-import { openHttpSource } from './source/http.ts';
-import { imageContext, openContext, type BuildContext, type ContextPorts } from './source/local-context.ts';
-import { openSecrets } from './source/secrets.ts';
+import type { DockerfileText } from '../source/dockerfile-file.ts';
+import { openGitSource } from '../source/git.ts';
+import type { HttpClient } from '../source/http-client.ts';
+import { openHttpSource } from '../source/http.ts';
+import { imageContext, openContext, type BuildContext, type ContextPorts } from '../source/local-context.ts';
+import { openSecrets } from '../source/secrets.ts';
 import type { Workers } from './workers.ts';
 
 /** Everything that a build reads from outside, besides images. Disposing it removes what was unpacked for the build. */
@@ -124,7 +124,7 @@ function ignoredBy({ ignore }: LocalTree): Pick<BuildInputs, 'ignore'> {
 function lazyHttpClient(opened: AsyncDisposableStack): HttpClient {
   let client: Promise<HttpClient> | undefined;
   const open = async (): Promise<HttpClient> => {
-    const { openTransport } = await import('./registry/transport.ts');
+    const { openTransport } = await import('../registry/transport.ts');
     return opened.use(openTransport({ userAgent: 'tsbuild' }));
   };
   return { send: async (request) => (await (client ??= open())).send(request) };

@@ -1,14 +1,14 @@
-import type { BuildRequest, StoreOptions } from './build-request.ts';
-import { isBuildError } from './core/error.ts';
-import type { ImageSource, ResolvedImage } from './core/source.ts';
-import { digestOf } from './oci/digest.ts';
-import { MediaTypes } from './oci/media-type.ts';
-import type { Platform } from './oci/platform.ts';
-import { checkOutcome } from '../frontend/lint/check-outcome.ts';
-import { parseDockerfile } from '../frontend/parse.ts';
+import type { BuildRequest, StoreOptions } from '../build-request.ts';
+import { isBuildError } from '../core/error.ts';
+import type { ImageSource, ResolvedImage } from '../core/source.ts';
+import { digestOf } from '../oci/digest.ts';
+import { MediaTypes } from '../oci/media-type.ts';
+import type { Platform } from '../oci/platform.ts';
+import { checkOutcome } from '../../frontend/lint/check-outcome.ts';
+import { parseDockerfile } from '../../frontend/parse.ts';
 import { openInputs } from './inputs.ts';
 import { givenArgs, plan, platformsOf } from './plan.ts';
-import type { CheckResult } from './store-handle.ts';
+import type { CheckResult } from '../store-handle.ts';
 import { openWorkers } from './workers.ts';
 
 /**

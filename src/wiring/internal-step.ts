@@ -1,4 +1,4 @@
-import type { ProgressListener, StepInfo } from './core/progress.ts';
+import type { ProgressListener, StepInfo } from '../core/progress.ts';
 
 /** Work that is no vertex of the graph but takes time, shown as a step: resolving an image, exporting. */
 export async function internalStep<T>(

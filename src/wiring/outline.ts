@@ -1,10 +1,10 @@
-import type { BuildRequest, StoreOptions } from './build-request.ts';
-import { BuildError } from './core/error.ts';
-import type { Dockerfile } from '../frontend/ast.ts';
-import { outline as outlineOf, targets as targetsOf } from '../frontend/outline.ts';
+import type { BuildRequest, StoreOptions } from '../build-request.ts';
+import { BuildError } from '../core/error.ts';
+import type { Dockerfile } from '../../frontend/ast.ts';
+import { outline as outlineOf, targets as targetsOf } from '../../frontend/outline.ts';
 import { openInputs, parseInputs, type BuildInputs } from './inputs.ts';
 import { platformsOf, toLowerRequest, type PlanPorts } from './plan.ts';
-import type { OutlineResult, TargetsResult } from './store-handle.ts';
+import type { OutlineResult, TargetsResult } from '../store-handle.ts';
 import { openWorkers } from './workers.ts';
 
 /** The build args, secrets and agents that the target can be given. @throws DOCKERFILE_INVALID, STAGE_NOT_FOUND */
