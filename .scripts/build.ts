@@ -44,6 +44,9 @@ async function bundle(outdir: string): Promise<void> {
     target: 'node24',
     // A native addon finds its .node file beside its own package.
     external: ['koffi'],
+    // Less to read at every start; names stay, for stack traces.
+    minifySyntax: true,
+    minifyWhitespace: true,
     sourcemap: true,
     legalComments: 'linked',
     // CommonJS dependencies call require() for built-ins; an ES module has none.

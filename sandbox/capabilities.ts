@@ -7,7 +7,7 @@ import { encodeBpf, ret } from './bpf.ts';
 import { helperPath } from './helper-path.ts';
 import type { HelperCommand } from './helper-program.ts';
 import type { HelperFailure } from './helper-record.ts';
-import { HelperRunner } from './helper-runner.ts';
+import { HelperProcess } from './helper-process.ts';
 import { openCgroups } from './open-cgroups.ts';
 import { idMappings, insideUserNamespace } from './user-namespace.ts';
 
@@ -26,11 +26,10 @@ export interface Capability {
 export async function probeCapabilities(directory: string): Promise<readonly Capability[]> {
   mkdirSync(directory, { recursive: true });
   const temporary = mkdtempSync(join(directory, 'probe-'));
-  using runner = new HelperRunner(helperPath());
   try {
     const tried: Capability[] = [];
     for (const { commands, namespaces = 'mount', ...about } of trials(temporary)) {
-      const failure = await firstFailure(runner, namespaces, commands);
+      const failure = await firstFailure(namespaces, commands);
       tried.push({ ...about, state: failure === undefined ? 'available' : 'missing', detail: describe(failure) });
     }
     return [kernel(), ...tried, cgroups(), ...userNamespaces()];
@@ -71,15 +70,15 @@ function trials(directory: string): readonly Trial[] {
   ];
 }
 
-/** The first command that fails. The program deliberately ends without `exec`, so the last failure is the end. */
+/** The first command that fails. The program ends with a command that no helper knows, so that failing there is success. */
 async function firstFailure(
-  runner: HelperRunner,
   namespaces: string,
   commands: readonly HelperCommand[],
 ): Promise<HelperFailure | undefined> {
-  const program = { keeper: [['spawn', namespaces, '']] satisfies HelperCommand[], step: commands };
-  const { failure } = await runner.run(program, { output: () => undefined, signal: undefined });
-  return failure?.detail === 'has no exec' ? undefined : failure;
+  const helper = HelperProcess.start(helperPath(), { keeper: [['spawn', namespaces, '']], prelude: [] });
+  const end: HelperCommand = ['end'];
+  const { failure } = await helper.run([...commands, end], { output: () => undefined, signal: undefined });
+  return failure?.subject === 'end' ? undefined : failure;
 }
 
 function describe(failure: HelperFailure | undefined): string {

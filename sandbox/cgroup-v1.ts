@@ -1,7 +1,6 @@
 import { basename } from 'node:path';
-import type { RuntimeSpec } from '../src/core/executor.ts';
 import type { ResourceLimits } from '../src/core/graph.ts';
-import type { CgroupDriver, CgroupPlan, CgroupReadings } from './cgroup.ts';
+import type { CgroupDriver, CgroupPlan, CgroupReadings, CgroupRequest } from './cgroup.ts';
 import type { CgroupHierarchy } from './cgroup-hierarchies.ts';
 import { usableDevices } from './device-filter.ts';
 import { groupName, parentGroups } from './cgroup-name.ts';
@@ -36,7 +35,7 @@ export class CgroupV1 implements CgroupDriver {
     this.#all = all;
   }
 
-  plan(spec: RuntimeSpec): CgroupPlan {
+  plan(spec: CgroupRequest): CgroupPlan {
     const name = groupName();
     const groups = this.#groups(spec, name);
     const find = (controller: string): string | undefined =>
@@ -46,9 +45,10 @@ export class CgroupV1 implements CgroupDriver {
       before: [
         ...groups.flatMap(({ parents, path }) => [...parents, path].map((each): HelperCommand => ['mkdir', each])),
         ...cpusetDefaults(groups, spec.resources),
-        ...limitWrites(spec.resources).map(([controller, file, value]) => limit(find(controller), file, value)),
         ...(devices === undefined ? [] : deviceWrites(devices)),
       ],
+      limits: (resources) =>
+        limitWrites(resources).map(([controller, file, value]) => limit(find(controller), file, value)),
       join: groups.map(({ path }) => path),
       after: [
         ...readings.flatMap(([controller, file]): HelperCommand[] => {
@@ -68,8 +68,12 @@ export class CgroupV1 implements CgroupDriver {
     };
   }
 
-  #groups({ resources, cgroupParent }: RuntimeSpec, name: string): readonly Group[] {
-    const wanted = new Set([...usual, ...limitWrites(resources).map(([controller]) => controller)]);
+  keyOf({ resources, cgroupParent, confinement }: CgroupRequest): string {
+    return JSON.stringify([confinement, cgroupParent, unusual(resources)]);
+  }
+
+  #groups({ resources, cgroupParent }: CgroupRequest, name: string): readonly Group[] {
+    const wanted = new Set([...usual, ...unusual(resources)]);
     return this.#usable
       .filter(({ controllers }) => controllers.some((controller) => wanted.has(controller)))
       .map(({ controllers, mountPoint, own }) => {
@@ -77,6 +81,11 @@ export class CgroupV1 implements CgroupDriver {
         return { controllers, name: basename(mountPoint), parents, path: `${parents.at(-1) ?? own}/${name}` };
       });
   }
+}
+
+/** Controllers that only a limit asks for. */
+function unusual(resources: ResourceLimits): readonly string[] {
+  return [...new Set(limitWrites(resources).map(([controller]) => controller))].filter((name) => !usual.has(name));
 }
 
 const readings = [

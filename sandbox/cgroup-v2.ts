@@ -1,6 +1,5 @@
-import type { RuntimeSpec } from '../src/core/executor.ts';
 import type { ResourceLimits } from '../src/core/graph.ts';
-import type { CgroupDriver, CgroupPlan, CgroupReadings } from './cgroup.ts';
+import type { CgroupDriver, CgroupPlan, CgroupReadings, CgroupRequest } from './cgroup.ts';
 import type { CgroupHierarchy } from './cgroup-hierarchies.ts';
 import { groupName, parentGroups } from './cgroup-name.ts';
 import { deviceFilter } from './device-filter.ts';
@@ -18,18 +17,18 @@ export class CgroupV2 implements CgroupDriver {
     this.#parent = parent;
   }
 
-  plan({ resources, cgroupParent, confinement }: RuntimeSpec): CgroupPlan {
+  plan({ cgroupParent, confinement }: CgroupRequest): CgroupPlan {
     const { mountPoint, own } = this.#hierarchy;
     const parents = cgroupParent === undefined ? [] : parentGroups(mountPoint, own, cgroupParent);
     const group = `${parents.at(-1) ?? this.#parent}/${groupName()}`;
-    const limits = limitWrites(resources);
     return {
       before: [
         ...parents.flatMap((path) => [['mkdir', path] satisfies HelperCommand, ...enable(path)]),
         ['mkdir', group],
-        ...limits.map(([file, value]): HelperCommand => ['write', `${group}/${file}`, value, 'optional']),
         ...(confinement === 'default' ? [['device-filter', group, deviceFilter()] satisfies HelperCommand] : []),
       ],
+      limits: (resources) =>
+        limitWrites(resources).map(([file, value]) => ['write', `${group}/${file}`, value, 'optional']),
       join: [],
       into: group,
       after: [...readings.map((file): HelperCommand => ['read', file, `${group}/${file}`]), ['rmdir', group]],
@@ -39,6 +38,10 @@ export class CgroupV2 implements CgroupDriver {
       devices: confinement === 'default' ? 'attempted' : 'unfiltered',
       readings: readingsOf,
     };
+  }
+
+  keyOf({ cgroupParent, confinement }: CgroupRequest): string {
+    return JSON.stringify([confinement, cgroupParent]);
   }
 }
 

@@ -1,14 +1,17 @@
 import type { RuntimeSpec } from '../src/core/executor.ts';
+import type { ResourceLimits } from '../src/core/graph.ts';
 import type { HelperCommand } from './helper-program.ts';
 
 /** A step's cgroup as data for its program. */
 export interface CgroupPlan {
-  /** Run on the host before the step starts: makes the group and sets its limits. */
+  /** Run on the host before the step starts: makes the group. */
   readonly before: readonly HelperCommand[];
   /** Groups the step joins itself (v1). */
   readonly join: readonly string[];
   /** The group it is born into (v2). */
   readonly into?: string;
+  /** Run by the step in its group while the host's files are in sight. The same group serves all limits that `keyOf` does not tell apart. */
+  readonly limits: (resources: ResourceLimits) => readonly HelperCommand[];
   /** Run on the host after everything has ended: accounting, then removal. */
   readonly after: readonly HelperCommand[];
   /** The group as an OCI runtime is told of it (`linux.cgroupsPath`), which makes it itself. */
@@ -35,11 +38,16 @@ export interface CgroupReadings {
   readonly oomKills: number;
 }
 
+/** The part of a spec that matters to its cgroup. */
+export type CgroupRequest = Pick<RuntimeSpec, 'resources' | 'cgroupParent' | 'confinement'>;
+
 /** Plans cgroups on one kind of hierarchy. */
 export interface CgroupDriver {
   readonly version: 'v1' | 'v2' | 'none';
   /** A group of its own for one step, below the spec's `cgroupParent` or our own group. */
-  plan(spec: RuntimeSpec): CgroupPlan;
+  plan(spec: CgroupRequest): CgroupPlan;
+  /** Equal for steps that one plan would serve. */
+  keyOf(spec: CgroupRequest): string;
 }
 
 /** For machines that let us have no cgroup: steps run without limits and without accounting. */
@@ -50,8 +58,10 @@ export const withoutCgroups: CgroupDriver = {
     join: [],
     after: [],
     directories: [],
+    limits: () => [],
     view: { type: 'none' },
     devices: 'unfiltered',
     readings: () => ({ oomKills: 0 }),
   }),
+  keyOf: () => '',
 };

@@ -1,7 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { join } from 'node:path';
 import { digestOf, type Digest } from '../src/oci/digest.ts';
-import { baseName, type ByteString } from './byte-string.ts';
+import { baseName, joinPath, type ByteString } from './byte-string.ts';
 import { contentXattrs, type Xattrs } from './extended-attributes.ts';
 import { fileDigest, frameXattrs } from './file-digest.ts';
 import type { FileCalls, JobContext, SelectionDigest, TreePaths } from './file-jobs.ts';
@@ -39,6 +39,8 @@ class SelectionHash implements TreeVisitor {
   readonly #context: JobContext;
   readonly #fields = new FieldHash();
   readonly #states = new FileStates();
+  /** The path in the tree of what is being walked, for messages. */
+  #from = '' as ByteString;
 
   constructor(tree: SourceTree, cache: StatCache | undefined, context: JobContext) {
     this.#tree = tree;
@@ -65,7 +67,7 @@ class SelectionHash implements TreeVisitor {
     this.#context.checkpoint();
     const owner = this.#tree.kind === 'host' ? '0 0' : `${stat.uid} ${stat.gid}`;
     if (stat.type === 'file') {
-      const digest = fileDigest(entry, path, this.#cache);
+      const digest = fileDigest(entry, joinPath(this.#from, path), this.#cache);
       this.#states.add(stat, path);
       this.#fields.add('file', path, `${stat.mode} ${owner} ${stat.size}`, digest.toString('latin1'));
     } else if (stat.type === 'symlink') this.#fields.add('symlink', path, owner, readLink(entry));
@@ -75,6 +77,7 @@ class SelectionHash implements TreeVisitor {
   #root(root: SelectedRoot, excluded: ReturnType<typeof excludeMatcher>): void {
     using found = openRoot(this.#tree, root);
     this.#fields.add('root', root.layout, baseName(root.path));
+    this.#from = root.path;
     using directory = openFoundDirectory(found);
     if (directory === undefined) {
       if (found.entry !== undefined && excluded?.matches(baseName(root.path)) !== true) this.file('' as ByteString, found.entry);

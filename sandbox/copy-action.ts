@@ -18,7 +18,7 @@ export interface CopyRequest {
   readonly source: SourceTree;
   readonly writer: LayerWriter;
   readonly made: MadeBy;
-  /** Called for each file before it is read. */
+  /** Called once for each file: before it is read, or, for an archive, after it was unpacked. */
   readonly onFile: (stat: FileStat, path: ByteString) => void;
 }
 
@@ -58,7 +58,7 @@ interface DirectoryCopy {
 function copyDirectory({ request, root, found, directory, excluded, copier, place }: DirectoryCopy): void {
   if (directory.parts.length === 0) return;
   const { source } = request;
-  copier.goTo(root.layout === 'parents' ? place.directory() : place.forDirectory(found.entry?.stat, directory));
+  copier.goTo(place.directory(), root.path);
   walkTree({ directory, path: realPath(found), filter: { hidden: source.hidden, excluded, included: root.included } }, copier);
 }
 
@@ -67,11 +67,13 @@ async function copyFile({ request, root, found, excluded, copier, place }: Omit<
   if (entry === undefined || entry.stat.type === 'socket') return;
   const { unpack } = request.action;
   if (unpack !== 'never' && entry.stat.type === 'file') {
-    request.onFile(entry.stat, root.path);
-    if (await unpackArchive({ request, entry, path: root.path, excluded, at: () => place.directory().path })) return;
+    if (await unpackArchive({ request, entry, path: root.path, excluded, at: () => place.directory().path })) {
+      request.onFile(entry.stat, root.path);
+      return;
+    }
   }
   const name = baseName(root.path);
   const { directory, as } = place.forFile(name);
-  copier.goTo(directory);
+  copier.goTo(directory, '' as ByteString);
   copier.copyFile(entry, as, root.path);
 }

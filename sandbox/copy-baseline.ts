@@ -24,7 +24,7 @@ export function materialise({ directories, to }: FileCalls['materialise']['args'
     const copier = new TreeCopier(writer, { describe: kept, onFile: context.checkpoint, conflicts: 'error' });
     const root = writer.directory('' as ByteString, never);
     writer.describe(root.upper, kept(directoryStat(tree), contentXattrs(tree.top)));
-    copier.goTo(root);
+    copier.goTo(root, '' as ByteString);
     walkTree({ directory: tree, path: '' as ByteString, filter: unfiltered }, copier);
     writer.finish();
   }

@@ -19,7 +19,7 @@ export function copySubtree({ tree, path, to }: FileCalls['copySubtree']['args']
     onFile: context.checkpoint,
     conflicts: 'error',
   });
-  copier.goTo(writer.directory('' as ByteString, unexpected));
+  copier.goTo(writer.directory('' as ByteString, unexpected), '' as ByteString);
   walkTree({ directory, path: realPath(found), filter: { hidden: source.hidden, excluded: undefined, included: undefined } }, copier);
   writer.finish();
 }

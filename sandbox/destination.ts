@@ -1,10 +1,7 @@
 import { BuildError } from '../src/core/error.ts';
 import { baseName, fromText, parentPath, toText, type ByteString } from './byte-string.ts';
-import { contentXattrs } from './extended-attributes.ts';
-import type { FileStat } from './file-stat.ts';
 import type { LayerWriter, TargetDirectory } from './layer-writer.ts';
 import type { MadeBy } from './made-by.ts';
-import type { TreeDirectory } from './tree-directory.ts';
 
 /** What a copy writes to. */
 export interface DestinationRequest {
@@ -24,23 +21,12 @@ export class Destination {
     this.#request = request;
   }
 
-  /** The destination as a directory, made if missing as parents are. */
+  /** The destination as a directory. One that is missing is made as parents are, even for a directory's contents: BuildKit makes it before it copies. */
   directory(): TargetDirectory {
     const { writer } = this.#request;
     const path = this.#real();
     if (writer.typeAt(path) !== 'directory') this.#checkMissing(path);
     return writer.directory(path, this.#request.made.implied);
-  }
-
-  /** Where a directory's contents go: into the destination; a new one is like the source, unless it was written with a slash. */
-  forDirectory(stat: FileStat | undefined, source: TreeDirectory): TargetDirectory {
-    const { dest, made, writer } = this.#request;
-    const path = this.#real();
-    if (path === '' || dest.endsWith('/') || stat === undefined || writer.typeAt(path) !== undefined) return this.directory();
-    this.#checkMissing(path);
-    const parent = writer.directory(parentPath(path), made.implied);
-    writer.makeDirectory(parent, baseName(path), made.copied(stat, contentXattrs(source.top)));
-    return writer.directory(path, made.implied);
   }
 
   /** Where a file goes, and its name there. */

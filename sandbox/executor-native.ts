@@ -3,11 +3,11 @@ import type { CgroupDriver } from './cgroup.ts';
 import { exitStatusOf } from './exit-status.ts';
 import { helperError } from './helper-error.ts';
 import { networkDriver } from './network.ts';
-import { HelperRunner } from './helper-runner.ts';
 import { nameFiles } from './name-files.ts';
 import { seccompFilter } from './seccomp.ts';
 import { openSocketProxies } from './socket-proxy.ts';
-import { toStepProgram, type StepPlan } from './step-program.ts';
+import { toStepProgram } from './step-program.ts';
+import { StepStarts } from './step-starts.ts';
 
 /** What a native executor needs to know of its machine. */
 export interface NativeExecutorOptions {
@@ -25,17 +25,17 @@ export interface NativeExecutorOptions {
 /** Runs steps by the native helper: namespaces, overlay and program without any other process in between. */
 export class NativeExecutor implements Executor, AsyncDisposable {
   readonly #o: NativeExecutorOptions;
-  readonly #runner: HelperRunner;
+  readonly #starts: StepStarts;
   readonly #told = new Set<string>();
   readonly #filters = new Map<string, Uint8Array | undefined>();
 
   constructor(options: NativeExecutorOptions) {
     this.#o = options;
-    this.#runner = new HelperRunner(options.helper);
+    this.#starts = new StepStarts(options.helper, options.cgroups);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#runner[Symbol.dispose]();
+    await this.#starts[Symbol.asyncDispose]();
   }
 
   async run(
@@ -44,12 +44,26 @@ export class NativeExecutor implements Executor, AsyncDisposable {
   ): Promise<ExitStatus> {
     o.signal?.throwIfAborted();
     await using proxies = await openSocketProxies(spec.mounts);
-    const plan = this.#plan(spec);
-    const program = toStepProgram({ ...spec, mounts: proxies.mounts }, plan);
-    const outcome = await this.#runner.run(program, o);
+    const network = networkDriver(spec.network).plan();
+    const need = { spec, network: network.namespace };
+    const { cgroup, helper } = this.#starts.take(need);
+    const program = toStepProgram(
+      { ...spec, mounts: proxies.mounts },
+      {
+        scratch: this.#o.scratch,
+        cgroup,
+        network,
+        files: nameFiles(spec, network.loopback),
+        seccomp: this.#filter(spec),
+        userNamespace: this.#o.userNamespace,
+      },
+    );
+    const ended = helper.run(program.step, o);
+    this.#starts.prepareNext(need);
+    const outcome = await ended;
     for (const note of outcome.notes) this.#tell(note);
     if (outcome.failure !== undefined) throw helperError(outcome.failure, spec.process.args);
-    return exitStatusOf(outcome.ended, plan.cgroup.readings(outcome.readings), spec);
+    return exitStatusOf(outcome.ended, cgroup.readings(outcome.readings), spec);
   }
 
   /** Each thing once: steps are many, the machine is one. */
@@ -66,17 +80,5 @@ export class NativeExecutor implements Executor, AsyncDisposable {
       this.#filters.set(key, seccompFilter({ confinement, capabilities, sync: this.#o.syncSteps }));
     }
     return this.#filters.get(key);
-  }
-
-  #plan(spec: RuntimeSpec): StepPlan {
-    const network = networkDriver(spec.network).plan();
-    return {
-      scratch: this.#o.scratch,
-      cgroup: this.#o.cgroups.plan(spec),
-      network,
-      files: nameFiles(spec, network.loopback),
-      seccomp: this.#filter(spec),
-      userNamespace: this.#o.userNamespace,
-    };
   }
 }

@@ -8,7 +8,7 @@ import { exitStatusOf } from './exit-status.ts';
 import { helperError } from './helper-error.ts';
 import type { HelperProgram } from './helper-program.ts';
 import type { HelperFailure } from './helper-record.ts';
-import { HelperRunner } from './helper-runner.ts';
+import { HelperProcess } from './helper-process.ts';
 import { nameFiles } from './name-files.ts';
 import { networkDriver } from './network.ts';
 import { ociConfig } from './oci-bundle.ts';
@@ -39,16 +39,12 @@ export interface OciExecutorOptions {
  */
 export class OciExecutor implements Executor, AsyncDisposable {
   readonly #o: OciExecutorOptions;
-  readonly #runner: HelperRunner;
 
   constructor(options: OciExecutorOptions) {
     this.#o = options;
-    this.#runner = new HelperRunner(options.helper);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#runner[Symbol.dispose]();
-  }
+  async [Symbol.asyncDispose](): Promise<void> {}
 
   async run(
     spec: RuntimeSpec,
@@ -64,7 +60,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
       if (stream === 'stderr') stderr.push(chunk);
       o.output(stream, chunk);
     };
-    const outcome = await this.#runner.run(program, { ...o, output });
+    const outcome = await HelperProcess.start(this.#o.helper, program).run(program.step, { ...o, output });
     for (const note of outcome.notes) this.#o.notes(note);
     if (outcome.failure !== undefined) throw this.#helperFailure(outcome.failure, spec);
     const failure = runtimeFailure(bundle.log(), spec.process);

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import type { ExitStatus, ResourceUsage, RuntimeSpec } from '../src/core/executor.ts';
 import type { CgroupReadings } from './cgroup.ts';
-import type { HelperOutcome } from './helper-runner.ts';
+import type { HelperOutcome } from './helper-process.ts';
 
 /** How a step ended, from wait(2)'s status and what its cgroup counted. A step that was killed with its guard has no status. */
 export function exitStatusOf(ended: HelperOutcome['ended'], readings: CgroupReadings, spec: RuntimeSpec): ExitStatus {

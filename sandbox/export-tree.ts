@@ -22,7 +22,7 @@ export function exportFiles({ directories, to }: FileCalls['exportFiles']['args'
     const described = (stat: FileStat) => ({ mode: stat.mode, uid: 0, gid: 0, mtime: stat.mtime, xattrs: NO_XATTRS });
     const implied = () => ({ mode: 0o755, uid: 0, gid: 0, mtime: { seconds: 0, nanoseconds: 0 }, xattrs: NO_XATTRS });
     const copier = new TreeCopier(writer, { describe: described, onFile: context.checkpoint, conflicts: 'replace' });
-    copier.goTo(writer.directory('' as ByteString, implied));
+    copier.goTo(writer.directory('' as ByteString, implied), '' as ByteString);
     walkTree({ directory: tree, path: '' as ByteString, filter: { hidden: undefined, excluded: undefined, included: undefined } }, withoutDevices(copier));
     writer.finish();
   } catch (error) {

@@ -5,7 +5,7 @@ import type { FileOp } from '../src/core/graph.ts';
 import type { LayerId, LayerStack } from '../src/core/snapshot.ts';
 import type { Selection, Tree } from '../src/core/tree.ts';
 import type { Digest } from '../src/oci/digest.ts';
-import type { TreePaths } from './file-jobs.ts';
+import type { FilesRead, TreePaths } from './file-jobs.ts';
 import type { FileWork } from './layer-codec.ts';
 import { readFileInTree } from './read-file.ts';
 import { resolveUserInTree } from './user-lookup.ts';
@@ -40,8 +40,8 @@ export class WorkerFileBackend implements FileBackend {
     await using pending = store.create();
     const nowSeconds = Math.floor(Date.now() / 1000);
     const args = { op, inputs: paths, upper: pending.upper, xattrs, statCache: this.#statCache, nowSeconds };
-    const { states } = await pool.call('runFileOp', args, o);
-    this.#checkUnchanged(op, inputs, states);
+    const { read } = await pool.call('runFileOp', args, o);
+    this.#checkUnchanged(op, inputs, read);
     return pending.commit();
   }
 
@@ -73,15 +73,15 @@ export class WorkerFileBackend implements FileBackend {
   }
 
   /** What was copied must be what was digested: the layer is going to be known by that digest. */
-  #checkUnchanged(op: FileOp, inputs: readonly Tree[], states: ReadonlyMap<number, string>): void {
-    for (const [index, state] of states) {
+  #checkUnchanged(op: FileOp, inputs: readonly Tree[], read: ReadonlyMap<number, FilesRead>): void {
+    for (const [index, { state, latest }] of read) {
       const action = op.actions[index];
       invariant(action?.type === 'copy', 'only copies read files');
       const tree = inputs[action.from];
       if (tree?.kind !== 'local') continue;
       const digested = this.#digested.get(selectionKey(tree, { ...action, paths: action.sources }));
       if (digested !== undefined && digested !== state) {
-        throw new BuildError('CONTEXT_CHANGED', { path: action.sources.join(' ') });
+        throw new BuildError('CONTEXT_CHANGED', { path: latest ?? action.sources.join(' ') });
       }
     }
   }

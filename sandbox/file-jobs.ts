@@ -28,6 +28,12 @@ export interface SelectionDigest {
   readonly state: string;
 }
 
+/** The states of the files that a copy has read, and the path of the one that changed last. */
+export interface FilesRead {
+  readonly state: string;
+  readonly latest: string | undefined;
+}
+
 /** What the workers do in one go: arguments and result by name. All of it can cross between threads. */
 export interface FileCalls {
   writeTar: {
@@ -40,8 +46,8 @@ export interface FileCalls {
   };
   runFileOp: {
     readonly args: FileOpRequest;
-    /** The states of the files that each copy action read from a directory of the host, by the action's index. */
-    readonly result: { readonly states: ReadonlyMap<number, string> };
+    /** What each copy action read from a directory of the host, by the action's index. */
+    readonly result: { readonly read: ReadonlyMap<number, FilesRead> };
   };
   readFile: {
     readonly args: { readonly directories: readonly string[]; readonly path: string; readonly maxBytes: number };

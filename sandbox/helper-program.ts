@@ -1,23 +1,34 @@
 /** One command of the native helper: its name, then its arguments (sandbox/native/sandbox.h). */
 export type HelperCommand = readonly [name: string, ...args: readonly (string | Uint8Array)[]];
 
-/** What the native helper executes for one step. */
-export interface HelperProgram {
+/** The beginning of a step, in which nothing is the step's own yet: a helper can be given it ahead of time. */
+export interface HelperStart {
   /** Run on the host: what lies before `spawn` prepares, what lies behind it cleans up and runs in any case. */
   readonly keeper: readonly HelperCommand[];
+  /** Run in the step's namespaces as soon as they are there. */
+  readonly prelude: readonly HelperCommand[];
+}
+
+/** What the native helper executes for one step. */
+export interface HelperProgram extends HelperStart {
   /** Run as the step's pid 1; the last command is `exec`. */
   readonly step: readonly HelperCommand[];
 }
 
-/** The bytes that the helper reads: the two parts, each with its size before it. */
-export function encodeProgram(program: HelperProgram): Buffer {
-  return Buffer.concat([...encodePart(program.keeper), ...encodePart(program.step)]);
+/** The bytes that the helper reads first: two parts, each with its size before it. */
+export function encodeStart(start: HelperStart): Buffer {
+  return Buffer.concat([...encodePart(start.keeper), ...encodePart(start.prelude)]);
+}
+
+/** The bytes that it reads last. */
+export function encodeStep(step: readonly HelperCommand[]): Buffer {
+  return Buffer.concat(encodePart(step));
 }
 
 /** The program for people, one command a line; data in bytes (secrets, scripts, filters) is named by its size only. */
 export function formatProgram(program: HelperProgram): string {
-  const lines = [...program.keeper.map(formatCommand), ...program.step.map((command) => `  ${formatCommand(command)}`)];
-  return lines.join('\n');
+  const inside = [...program.prelude, ...program.step].map((command) => `  ${formatCommand(command)}`);
+  return [...program.keeper.map(formatCommand), ...inside].join('\n');
 }
 
 function formatCommand([name, ...args]: HelperCommand): string {

@@ -36,18 +36,14 @@ export function toOciProgram(spec: RuntimeSpec, plan: OciPlan): OciStep {
   const { scratch, cgroup, command } = plan;
   return {
     rootfs: `${scratch}/rootfs`,
-    mounts: mounts.map(({ slot, destination }) => ({
-      destination,
-      type: 'bind',
-      source: `${scratch}/mount-${slot}`,
-      options: ['bind'],
-    })),
+    mounts: mounts.map(({ slot, destination }) => bindMount(`${scratch}/mount-${slot}`, destination)),
     program: {
       keeper: [
         ['spawn', 'mount,pid', ''],
         ...cgroup.after,
         ...cgroup.directories.map((path): HelperCommand => ['rmdir', path]),
       ],
+      prelude: [],
       step: [
         ['private'],
         ['scratch', scratch],
@@ -64,4 +60,8 @@ export function toOciProgram(spec: RuntimeSpec, plan: OciPlan): OciStep {
       ],
     },
   };
+}
+
+function bindMount(source: string, destination: string): OciMount {
+  return { destination, type: 'bind', source, options: ['bind'] };
 }

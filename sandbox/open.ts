@@ -17,6 +17,10 @@ export interface SandboxRequest {
   readonly snapshotter?: 'auto' | 'overlay' | 'copy';
   /** An OCI runtime for steps, by name or path; absent: our own helper. */
   readonly runtime?: string;
+  /** `now`: the first thread starts at once, beside whatever else has to be done before files matter. */
+  readonly start?: 'now' | 'lazy';
+  /** Threads that are running already; their owner ends them. */
+  readonly threads?: WorkerPool;
   /** Told what a person may want to know. */
   readonly notes?: (text: string) => void;
 }
@@ -26,7 +30,8 @@ export async function openSandbox(request: SandboxRequest): Promise<Sandbox> {
   const { stateDir, snapshotter = 'auto', notes = () => undefined } = request;
   await using opened = new AsyncDisposableStack();
   const store = opened.use(new LayerStore(stateDir));
-  const pool = opened.use(new WorkerPool());
+  const pool = request.threads ?? opened.use(new WorkerPool());
+  if (request.start === 'now') pool.warmUp();
   const xattrs = insideUserNamespace() ? 'user' : 'trusted';
   const work = { store, pool, xattrs } as const;
   const executor = opened.use(new LazyExecutor(request));

@@ -1,11 +1,11 @@
 import { writeSync } from 'node:fs';
 import { BuildError, invariant, isErrno } from '../src/core/error.ts';
 import type { CopyAction, FileAction, MkdirAction, WriteAction } from '../src/core/graph.ts';
-import { baseName, fromText, parentPath } from './byte-string.ts';
+import { baseName, fromText, parentPath, toText } from './byte-string.ts';
 import { copyFiles } from './copy-action.ts';
 import { Destination } from './destination.ts';
 import { NO_XATTRS } from './extended-attributes.ts';
-import type { FileCalls, FileOpRequest, JobContext } from './file-jobs.ts';
+import type { FileCalls, FileOpRequest, FilesRead, JobContext } from './file-jobs.ts';
 import { FileStates } from './file-states.ts';
 import { LayerWriter } from './layer-writer.ts';
 import { madeBy, type MadeBy } from './made-by.ts';
@@ -17,15 +17,15 @@ import { resolveOwnership } from './user-lookup.ts';
 /** Does a file operation's actions, all into one layer (see `FileBackend.run`). */
 export async function runFileOp(request: FileOpRequest, context: JobContext): Promise<FileCalls['runFileOp']['result']> {
   const lower = request.op.base === 'input' ? directoriesOf(request, 0) : [];
-  const states = new Map<number, string>();
+  const read = new Map<number, FilesRead>();
   try {
     using writer = new LayerWriter({ upper: request.upper, lower, xattrs: request.xattrs });
     for (const [index, action] of request.op.actions.entries()) {
-      const state = await runAction({ request, writer, context }, action);
-      if (state !== undefined) states.set(index, state);
+      const files = await runAction({ request, writer, context }, action);
+      if (files !== undefined) read.set(index, files);
     }
     writer.finish();
-    return { states };
+    return { read };
   } catch (error) {
     throw fileError(error, request);
   }
@@ -37,7 +37,7 @@ interface Run {
   readonly context: JobContext;
 }
 
-async function runAction(run: Run, action: FileAction): Promise<string | undefined> {
+async function runAction(run: Run, action: FileAction): Promise<FilesRead | undefined> {
   switch (action.type) {
     case 'copy':
       return copy(run, action);
@@ -50,7 +50,7 @@ async function runAction(run: Run, action: FileAction): Promise<string | undefin
   }
 }
 
-async function copy(run: Run, action: CopyAction): Promise<string | undefined> {
+async function copy(run: Run, action: CopyAction): Promise<FilesRead | undefined> {
   const tree = run.request.inputs[action.from];
   invariant(tree !== undefined, `input ${action.from} of a file operation`);
   using source = openSourceTree(tree);
@@ -65,7 +65,9 @@ async function copy(run: Run, action: CopyAction): Promise<string | undefined> {
       if (stat.type === 'file') states.add(stat, path);
     },
   });
-  return source.kind === 'host' ? states.digest() : undefined;
+  if (source.kind !== 'host') return undefined;
+  const latest = states.latestChange;
+  return { state: states.digest(), latest: latest && `/${toText(latest)}` };
 }
 
 function makeDirectory(writer: LayerWriter, action: MkdirAction, made: MadeBy): void {

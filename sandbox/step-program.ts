@@ -6,6 +6,7 @@ import { mountSource, nameFileMounts, rootSource, SlotCounter, type DeviceAttrib
 import type { NetworkPlan } from './network.ts';
 import { rlimitNumber, rlimitValue } from './rlimits.ts';
 import { maskedPaths, readOnlyPaths } from './rootfs.ts';
+import { toStepStart } from './step-starts.ts';
 import { systemMounts, type PreparedMount } from './system-mounts.ts';
 
 /** What this machine contributes to a step, beside the spec. */
@@ -31,11 +32,10 @@ export function toStepProgram(spec: RuntimeSpec, plan: StepPlan): HelperProgram 
     { make: [], attach: confinement(spec) },
     ...[...nameFileMounts(plan.files), ...spec.mounts].map((mount) => specMount(mount, devices, slots)),
   ];
-  const namespaces = ['mount', 'pid', 'uts', 'ipc', ...(plan.network.namespace === 'own' ? ['net'] : [])].join(',');
   return {
-    keeper: [...plan.cgroup.before, ['spawn', namespaces, plan.cgroup.into ?? ''], ...plan.cgroup.after],
+    ...toStepStart(plan.cgroup, plan.network.namespace),
     step: [
-      ...plan.cgroup.join.map((path): HelperCommand => ['join', path]),
+      ...plan.cgroup.limits(spec.resources),
       ['unshare-cgroup'],
       ...plan.network.commands,
       ['private'],
@@ -84,6 +84,9 @@ function becomeProcess(spec: RuntimeSpec, plan: StepPlan): HelperCommand[] {
     ['cwd', process.cwd],
     ...limits,
     ['umask', process.umask.toString(8)],
+    ...(spec.confinement === 'default' && plan.network.namespace === 'host'
+      ? [['scope-sockets'] satisfies HelperCommand]
+      : []),
     ['bounding', mask],
     ['user', String(uid), String(gid), ...additionalGids.map(String)],
     ...(plan.seccomp === undefined ? [] : [['seccomp', plan.seccomp] satisfies HelperCommand]),

@@ -27,19 +27,20 @@ export class TreeCopier implements TreeVisitor {
   readonly #writer: LayerWriter;
   readonly #policy: CopyPolicy;
   /** The directories entered, outermost first; the first one is where the copy goes. */
-  #open: TargetDirectory[];
+  #open: TargetDirectory[] = [];
+  #from = '' as ByteString;
   /** The real path in the layer of the first copy of every file that has several names. */
   readonly #linked = new Map<string, ByteString>();
 
   constructor(writer: LayerWriter, policy: CopyPolicy) {
     this.#writer = writer;
     this.#policy = policy;
-    this.#open = [];
   }
 
-  /** Sets where the next walk goes: a directory of the layer that its caller keeps open. */
-  goTo(target: TargetDirectory): void {
+  /** Sets where the next walk goes: a directory of the layer that its caller keeps open. @param from the walk's root, for messages. */
+  goTo(target: TargetDirectory, from: ByteString): void {
     this.#open = [target];
+    this.#from = from;
   }
 
   enter(path: ByteString, entry: TreeEntry, directory: TreeDirectory): void {
@@ -55,7 +56,7 @@ export class TreeCopier implements TreeVisitor {
   }
 
   file(path: ByteString, entry: TreeEntry): void {
-    this.copyFile(entry, baseName(path), path);
+    this.copyFile(entry, baseName(path), joinPath(this.#from, path));
   }
 
   /** Copies one file to `name`. @param path for messages. */

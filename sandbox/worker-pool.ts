@@ -56,8 +56,9 @@ export class WorkerPool implements AsyncDisposable {
     try {
       for await (const data of joined(o.bytes)) {
         if (job.settled) break;
-        job.send({ kind: 'chunk', job: job.id, data }, [data.buffer as ArrayBuffer]);
+        // Handed over, the chunk is empty here.
         job.inFlight += data.length;
+        job.send({ kind: 'chunk', job: job.id, data }, [data.buffer as ArrayBuffer]);
         if (job.inFlight > SINK_WINDOW) await Promise.race([job.drained(), job.result]);
       }
       job.send({ kind: 'end', job: job.id });

@@ -24,7 +24,8 @@ const streams = ['events', 'stream', 'stream/promises', 'zlib'];
 const tiers: readonly Tier[] = [
   folder('src/oci', [], [...pure, ...streams]),
   folder('src/core', ['src/oci'], [...pure, ...streams]),
-  folder('frontend', words, pure),
+  // node:module: a package that is only needed for flaws is loaded when there is one.
+  folder('frontend', words, [...pure, 'module']),
   folder('solver', words, pure),
   ...workers.filter((name) => name !== 'frontend' && name !== 'solver').map((name) => folder(name, words, 'all')),
   ...api.map((name) => file(name, [...words, ...api], pure)),

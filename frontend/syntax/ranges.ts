@@ -1,10 +1,5 @@
-import {
-  DockerfileParser,
-  ModifiableInstruction,
-  type Argument,
-  type Instruction as AstInstruction,
-  type Variable,
-} from 'dockerfile-ast';
+import { createRequire } from 'node:module';
+import type { Argument, Instruction as AstInstruction, Variable } from 'dockerfile-ast';
 import type { SourceRange } from '../../src/core/diagnostic.ts';
 import type { EscapeCharacter } from './elements.ts';
 import type { Place } from '../flaw.ts';
@@ -25,7 +20,7 @@ class AstLine {
 
   constructor(line: LogicalLine, escape: EscapeCharacter) {
     this.line = line;
-    this.#instruction = DockerfileParser.parse(`# escape=${escape}\n${line.raw}`).getInstructions()[0];
+    this.#instruction = dockerfileAst().DockerfileParser.parse(`# escape=${escape}\n${line.raw}`).getInstructions()[0];
   }
 
   find(place: Exclude<Place, { kind: 'instruction' }>): AstRange | undefined {
@@ -49,7 +44,7 @@ class AstLine {
   }
 
   #flag(name: string): AstRange | undefined {
-    if (!(this.#instruction instanceof ModifiableInstruction)) {
+    if (!(this.#instruction instanceof dockerfileAst().ModifiableInstruction)) {
       return this.#args()
         .find((argument) => argument.getValue().startsWith(`--${name}`))
         ?.getRange();
@@ -67,6 +62,15 @@ class AstLine {
   #vars(): readonly Variable[] {
     return (this.#variables ??= this.#instruction?.getVariables() ?? []);
   }
+}
+
+type DockerfileAst = typeof import('dockerfile-ast');
+
+const require = createRequire(import.meta.url);
+
+/** Loaded by the first flaw: a Dockerfile without any does not wait for it. */
+function dockerfileAst(): DockerfileAst {
+  return require('dockerfile-ast') as DockerfileAst;
 }
 
 /** Longer instructions are not taken apart: dockerfile-ast's work grows faster than their length. */

@@ -7,7 +7,7 @@
  * dies with it (PR_SET_PDEATHSIG, which the guard's program cannot clear as the step's could), and with the guard the kernel kills everything
  * in its pid namespace.
  *
- * A program is two parts: the keeper's commands, then the step's. Part: u32 size, commands. Command: u32 count, strings; the first one names
+ * A program is three parts: the keeper's commands, the step's prelude and, when it is known, the step's own. Part: u32 size, commands. Command: u32 count, strings; the first one names
  * it. String: u32 size, bytes, NUL. Little endian. The input is trusted; the file trees it names are hostile.
  */
 #ifndef SANDBOX_H
@@ -99,7 +99,10 @@ void note(const char *text);
 extern jmp_buf *recovery;
 _Noreturn void fail(const char *subject, const char *detail, int error);
 
-/* step.c: runs the second part; never returns. */
+/* files.c: the text of a file, ended by a NUL; -1 with errno. */
+ssize_t read_text(const char *path, char *text, size_t size);
+
+/* step.c: runs the parts behind the keeper's; never returns. */
 _Noreturn void run_step(void);
 
 /* What a command's name stands for; tables end with a NULL name. */
@@ -108,7 +111,7 @@ struct known_command {
   uint32_t min_argc; /* the name included */
   void (*run)(const struct command *c);
 };
-extern const struct known_command mount_commands[], tree_commands[];
+extern const struct known_command file_commands[], mount_commands[], tree_commands[];
 void run_command(const struct command *c, const struct known_command *const *tables);
 
 /* mounts.c: detached mounts by number */

@@ -124,6 +124,21 @@ static void install_filter(const struct command *c) {
   if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) fail("filter", "", errno);
 }
 
+/*
+ * scope-sockets: in the host's network a step could reach what listens on abstract Unix sockets there (CVE-2020-15257). Landlock forbids it
+ * since Linux 6.12; with CAP_SYS_ADMIN it needs no no_new_privs.
+ */
+static void scope_sockets(const struct command *c) {
+  (void)c;
+  struct {
+    uint64_t files, network, scoped;
+  } rules = {.scoped = 1 /* LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET */};
+  int ruleset = (int)syscall(SYS_landlock_create_ruleset, &rules, sizeof rules, 0);
+  if (ruleset < 0) return; /* an older kernel, or one without Landlock */
+  if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0) fail("landlock", "", errno);
+  close(ruleset);
+}
+
 /* ---- exec ---- */
 
 static void forget_signals(void) {
@@ -201,14 +216,16 @@ static const struct known_command process_commands[] = {
     {"hostname", 2, set_hostname}, {"cwd", 2, change_directory},          {"limit", 4, set_limit},
     {"umask", 2, set_umask},      {"bounding", 2, limit_bounding},       {"user", 3, become_user},
     {"seccomp", 2, install_filter}, {"capabilities", 2, drop_capabilities}, {"ready", 1, make_ready},
+    {"scope-sockets", 1, scope_sockets},
     {"exec", 3, execute},         {NULL, 0, NULL},
 };
 
 _Noreturn void run_step(void) {
-  const struct known_command *const tables[] = {mount_commands, tree_commands, process_commands, NULL};
+  const struct known_command *const tables[] = {file_commands, mount_commands, tree_commands, process_commands, NULL};
   syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL); /* the host's keys are not the step's */
   setsid(); /* the terminal of whoever runs the build is out of reach */
-  struct program p = read_program(CONTROL_FD);
-  for (uint32_t i = 0; i < p.count; i++) run_command(&p.commands[i], tables);
-  fail("program", "has no exec", EINVAL);
+  for (;;) { /* the prelude, then, when the step is known, the rest; it ends with `exec` */
+    struct program p = read_program(CONTROL_FD);
+    for (uint32_t i = 0; i < p.count; i++) run_command(&p.commands[i], tables);
+  }
 }

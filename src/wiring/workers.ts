@@ -6,7 +6,7 @@ import type { Registry } from '../core/registry.ts';
 import type { Sandbox } from '../core/sandbox.ts';
 import type { ImageSource } from '../core/source.ts';
 import { lazyRegistry } from './lazy-registry.ts';
-import { openSandbox } from '../../sandbox/open.ts';
+import { openSandbox, type SandboxRequest } from '../../sandbox/open.ts';
 import { openImageSource } from '../source/image.ts';
 import { openCacheIndex, type StoreCacheIndex } from '../store/cache-index.ts';
 import { openImageNames, type LayoutNames } from '../store/image-names.ts';
@@ -25,11 +25,11 @@ export interface Workers extends AsyncDisposable {
   readonly slots: Slots;
 }
 
+/** How the workers begin. */
+export type WorkerOptions = Pick<SandboxRequest, 'start' | 'threads' | 'notes'>;
+
 /** Constructs all workers; none of them does anything before it is asked. @throws STORE_UNUSABLE */
-export async function openWorkers(
-  options: StoreOptions,
-  o: { readonly notes?: (text: string) => void } = {},
-): Promise<Workers> {
+export async function openWorkers(options: StoreOptions, o: WorkerOptions = {}): Promise<Workers> {
   await using opened = new AsyncDisposableStack();
   const slots = openSlots(availableParallelism());
   const state = opened.use(await openStateDir(options.store));

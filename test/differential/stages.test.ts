@@ -3,6 +3,7 @@ import { describeDifferences } from './differential-case.ts';
 describeDifferences('stages and bases', [
   {
     says: 'FROM: names in any case, stages by number and name',
+    alone: 'to buildah the case of a name matters',
     dockerfile: `FROM busybox AS First
 RUN echo 1 > /one
 FROM busybox as second
@@ -77,7 +78,6 @@ FROM a
 ENV B=2
 LABEL m=2
 `,
-    deviations: ['workdir-owner'],
   },
   {
     says: 'COPY --from: owners are kept, files of the context belong to root (trap 12)',
@@ -86,9 +86,10 @@ LABEL m=2
     context: { own: { content: 'x', uid: 77, gid: 78, mode: 0o640 } },
     expected: {
       files: {
-        '/d1': 'directory 2750 11:12',
+        '/d1': 'directory 755 0:0',
         '/d1/f': 'file 644 11:12 "1\\n"',
         '/f': 'file 644 11:12 "1\\n"',
+        '/d2': 'directory 755 1000:1001',
         '/d2/f': 'file 644 1000:1001 "1\\n"',
         '/own': 'file 640 0:0 "x"',
       },
@@ -129,11 +130,11 @@ LABEL m=2
   {
     says: 'ONBUILD of a base stage runs where the stage is a base',
     dockerfile: 'FROM busybox AS base\nONBUILD RUN echo x >> /count\nFROM base AS one\nFROM one\nRUN echo y >> /count\n',
-    deviations: ['onbuild-of-stages'],
     expected: { files: { '/count': 'file 644 0:0 "x\\ny\\n"' }, config: { OnBuild: null } },
   },
   {
     says: 'ONBUILD COPY --from asks for another stage (trap 26)',
+    alone: 'buildah 1.28 looks for stages before it knows the triggers',
     bases: { onbuildcopy: 'FROM busybox\nONBUILD COPY --from=tools /tool /tool\n' },
     dockerfile: 'FROM busybox AS tools\nRUN echo tool > /tool\nFROM onbuildcopy\nRUN cat /tool > /out\n',
     expected: { files: { '/out': 'file 644 0:0 "tool\\n"' } },

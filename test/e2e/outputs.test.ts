@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type BusyboxRegistry, openBusyboxRegistry } from '../support/busybox-image.ts';
 import { describeWith } from '../support/requires.ts';
-import { openRig, type Rig } from '../support/rig.ts';
+import { builtDigest, openRig, type Rig } from '../support/rig.ts';
 import { checkProgram } from '../support/run-program.ts';
 import { expectFiles } from '../support/unpacked-image.ts';
 import { validateLayout } from '../support/validate-layout.ts';
@@ -77,6 +77,23 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e outputs', ()
     expect(image?.layers.map(({ mediaType }) => mediaType)).toEqual(
       Array.from({ length: 3 }, () => `application/vnd.oci.image.layer.v1${suffix}`),
     );
+  });
+
+  it('output: several platforms make an index', async () => {
+    await writeFile(
+      join(context, 'platforms.Dockerfile'),
+      'FROM scratch\nARG TARGETARCH\nCOPY hello /hello-$TARGETARCH\n',
+    );
+    const metadata = ['--metadata-file', path('platforms.json')];
+    const platforms = ['-f', join(context, 'platforms.Dockerfile'), '--platform', 'linux/amd64,linux/arm64'];
+    await build(...platforms, ...metadata, '-o', `type=oci,tar=false,dest=${path('platforms')}`);
+    const images = await validateLayout(path('platforms'));
+    expect(images.map(({ config }) => `${config.os}/${config.architecture}`)).toEqual(['linux/amd64', 'linux/arm64']);
+    expect(images.map(({ layers }) => layers[0]?.names)).toEqual([['hello-amd64'], ['hello-arm64']]);
+    const index = JSON.parse(await readFile(path('platforms/index.json'), 'utf8')) as {
+      manifests: readonly { digest: string }[];
+    };
+    expect(index.manifests.map(({ digest }) => digest)).toEqual([await builtDigest(path('platforms.json'))]);
   });
 
   it('output: an annotation is in the manifest', async () => {

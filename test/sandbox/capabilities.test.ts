@@ -1,11 +1,13 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { probeCapabilities } from '../../sandbox/capabilities.ts';
+import { buildDist } from '../support/build-dist.ts';
 import { describeWith } from '../support/requires.ts';
 
 describeWith(['root', 'overlay'], 'capabilities', () => {
+  beforeAll(buildDist);
   it('are tried, told with their use, and leave nothing', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'tsbuild-probe-'));
     const found = await probeCapabilities(directory);

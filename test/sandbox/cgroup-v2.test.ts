@@ -1,11 +1,12 @@
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { CgroupV2 } from '../../sandbox/cgroup-v2.ts';
 import { parseHierarchies } from '../../sandbox/cgroup-hierarchies.ts';
 import { NativeExecutor } from '../../sandbox/executor-native.ts';
 import { helperPath } from '../../sandbox/helper-path.ts';
+import { buildDist } from '../support/build-dist.ts';
 import { describeWith } from '../support/requires.ts';
 import { openStepRig } from '../support/step-rig.ts';
 
@@ -18,19 +19,16 @@ async function planOf(change: object): Promise<ReturnType<CgroupV2['plan']>> {
 
 describe('cgroup v2: plan', () => {
   it('limits are written in v2’s words', async () => {
-    const { before, into } = await planOf({
-      resources: {
-        memoryBytes: 1000,
-        memorySwapBytes: 1500,
-        cpuShares: 1024,
-        cpuQuotaUs: 50_000,
-        cpusetCpus: '0-1',
-        pids: 7,
-      },
-    });
-    const writes = before
-      .filter(([name]) => name === 'write')
-      .map(([, path, value]) => [String(path).slice((into ?? '').length + 1), value]);
+    const { limits, into = '' } = await planOf({});
+    const resources = {
+      memoryBytes: 1000,
+      memorySwapBytes: 1500,
+      cpuShares: 1024,
+      cpuQuotaUs: 50_000,
+      cpusetCpus: '0-1',
+      pids: 7,
+    };
+    const writes = limits(resources).map(([, path, value]) => [String(path).slice(into.length + 1), value]);
     expect(Object.fromEntries(writes)).toEqual({
       'memory.max': '1000',
       'memory.swap.max': '500',
@@ -82,6 +80,7 @@ const { unified } = parseHierarchies(
 );
 
 describeWith(['root', 'overlay', 'busybox'], 'cgroup v2: kernel', () => {
+  beforeAll(buildDist);
   it.skipIf(unified === undefined || !existsSync(unified.own))(
     'a step is born into its group, devices are filtered, the group is gone',
     async () => {
@@ -91,7 +90,7 @@ describeWith(['root', 'overlay', 'busybox'], 'cgroup v2: kernel', () => {
       await mkdir(scratch);
       const cgroups = new CgroupV2(unified, unified.own);
       const options = { helper: helperPath(), scratch, cgroups, userNamespace: 'initial', syncSteps: 'real' } as const;
-      await using executor = new NativeExecutor({ ...options, notes: () => undefined });
+      const executor = new NativeExecutor({ ...options, notes: () => undefined });
       const script = [
         'grep "^0::" /proc/self/cgroup',
         'mknod /data/disk b 254 0; cat /data/disk 2>&1',
@@ -109,6 +108,7 @@ describeWith(['root', 'overlay', 'busybox'], 'cgroup v2: kernel', () => {
         '0',
         '1',
       ]);
+      await executor[Symbol.asyncDispose]();
       expect(globSync(`${unified.own}/tsbuild-${process.pid}-*`)).toEqual([]);
     },
   );

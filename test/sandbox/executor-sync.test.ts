@@ -1,6 +1,7 @@
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { openExecutor } from '../../sandbox/open-executor.ts';
+import { buildDist } from '../support/build-dist.ts';
 import { describeWith } from '../support/requires.ts';
 import { addProgram, openStepRig } from '../support/step-rig.ts';
 
@@ -28,6 +29,7 @@ async function answers(
 }
 
 describeWith(['root', 'overlay', 'cc', 'busybox'], 'syncing inside steps', () => {
+  beforeAll(buildDist);
   it.each(['default', 'unconfined'] as const)(
     'is answered with success, but not msync(MS_ASYNC): %s',
     async (confinement) => {

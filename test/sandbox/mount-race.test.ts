@@ -2,10 +2,11 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import type { RuntimeMount } from '../../src/core/executor.ts';
 import { isBuildError } from '../../src/core/error.ts';
 import { openExecutor } from '../../sandbox/open-executor.ts';
+import { buildDist } from '../support/build-dist.ts';
 import { describeWith } from '../support/requires.ts';
 import { openStepRig } from '../support/step-rig.ts';
 
@@ -43,6 +44,7 @@ async function race(
 }
 
 describeWith(['root', 'overlay', 'busybox'], 'mounts while another process exchanges directories for links', () => {
+  beforeAll(buildDist);
   it('source: never shows the host (CVE-2024-23651)', async () => {
     const { seen, canary } = await race((source) => [
       { type: 'bind', source, path: '/victim/inner', destination: '/mnt', access: 'read-write' },

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { RuntimeMount } from '../../src/core/executor.ts';
 import { capabilityMask, defaultCapabilities } from '../../sandbox/capability-sets.ts';
 import { withoutCgroups } from '../../sandbox/cgroup.ts';
-import { encodeProgram, formatProgram, type HelperProgram } from '../../sandbox/helper-program.ts';
+import { encodeStart, encodeStep, formatProgram, type HelperProgram } from '../../sandbox/helper-program.ts';
 import { HelperRecordReader } from '../../sandbox/helper-record.ts';
 import { networkDriver } from '../../sandbox/network.ts';
 import { rlimitNumber, rlimitType, rlimitValue } from '../../sandbox/rlimits.ts';
@@ -49,10 +49,18 @@ describe('step program', () => {
     expect(text).not.toContain('hunter2');
   });
   it('encoded: sizes before everything, a NUL behind every string', () => {
-    const bytes = encodeProgram({ keeper: [['a', '']], step: [['bc']] });
     const keeper = [1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 97, 0, 0, 0, 0, 0, 0];
     const step = [1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 98, 99, 0];
-    expect([...bytes]).toEqual([keeper.length, 0, 0, 0, ...keeper, step.length, 0, 0, 0, ...step]);
+    const none = [4, 0, 0, 0, 0, 0, 0, 0];
+    expect([...encodeStart({ keeper: [['a', '']], prelude: [] })]).toEqual([
+      keeper.length,
+      0,
+      0,
+      0,
+      ...keeper,
+      ...none,
+    ]);
+    expect([...encodeStep([['bc']])]).toEqual([step.length, 0, 0, 0, ...step]);
   });
 });
 

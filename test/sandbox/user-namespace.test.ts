@@ -3,7 +3,8 @@ import { chmod, chown, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
+import { buildDist } from '../support/build-dist.ts';
 import { describeWith } from '../support/requires.ts';
 
 const fixture = new URL('fixtures/run-step.ts', import.meta.url).pathname;
@@ -43,6 +44,7 @@ async function runRootless(script: string): Promise<Outcome> {
 }
 
 describeWith(['root', 'overlay', 'busybox', 'setpriv'], 'without root', () => {
+  beforeAll(buildDist);
   it('a step runs as root of a user namespace of its own', async () => {
     const { lines, status } = await runRootless(
       'id -u; cat /proc/self/uid_map; grep ^CapEff /proc/self/status; exit 3',

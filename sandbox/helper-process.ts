@@ -1,8 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { OutputListener } from '../src/core/executor.ts';
-import { BuildError, isBuildError, messageOf } from '../src/core/error.ts';
-import { encodeProgram, type HelperProgram } from './helper-program.ts';
+import { BuildError, messageOf } from '../src/core/error.ts';
+import { encodeStart, encodeStep, type HelperCommand, type HelperStart } from './helper-program.ts';
 import { HelperRecordReader, type HelperFailure, type HelperRecord } from './helper-record.ts';
 
 /** What came of a program once nothing of it is left. */
@@ -18,99 +18,38 @@ export interface HelperOutcome {
 }
 
 /**
- * Runs programs by the native helper. One helper is always started ahead and waits for its program, because starting one takes as long as
- * setting up a step.
+ * One helper that has begun a step and waits for the rest of it. It lives as long as its socket: closing our half, or dying, ends the step
+ * and the helper, which cleans up behind itself.
  */
-export class HelperRunner implements Disposable {
-  readonly #helper: string;
-  #spare: HelperProcess | undefined;
-  #open = true;
-
-  constructor(helper: string) {
-    this.#helper = helper;
-  }
-
-  /**
-   * Gives the program to a helper and waits until nothing is left of it.
-   * @throws the signal's reason, after everything is gone; SANDBOX_FAILED where the helper itself could not run or was killed.
-   */
-  async run(
-    program: HelperProgram,
-    o: { readonly output: OutputListener; readonly signal: AbortSignal | undefined },
-  ): Promise<HelperOutcome> {
-    o.signal?.throwIfAborted();
-    const spare = this.#spare;
-    this.#spare = undefined;
-    const helper = spare?.isWaiting() ? spare : startHelper(this.#helper);
-    const outcome = helper.run(program, o);
-    setImmediate(() => this.#startSpare());
-    return outcome;
-  }
-
-  #startSpare(): void {
-    if (!this.#open || this.#spare !== undefined) return;
-    try {
-      this.#spare = startHelper(this.#helper);
-    } catch (error) {
-      // No process or descriptor is left for it: should that last, the next step says so.
-      if (!isBuildError(error, 'SANDBOX_FAILED')) throw error;
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.#open = false;
-    this.#spare?.dismiss();
-    this.#spare = undefined;
-  }
-}
-
-/** @throws SANDBOX_FAILED where no process can be started. */
-function startHelper(helper: string): HelperProcess {
-  try {
-    return new HelperProcess(helper);
-  } catch (error) {
-    throw helperFailed(`start ${helper}`, messageOf(error));
-  }
-}
-
-/** One helper. It lives as long as its socket: closing our half, or dying, ends the step and the helper. */
-class HelperProcess {
+export class HelperProcess {
   readonly #child: ChildProcess;
   readonly #socket: Socket;
   readonly #closed: Promise<string>;
 
-  constructor(helper: string) {
-    this.#child = spawn(helper, ['run'], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'], env: {}, cwd: '/' });
-    this.#socket = this.#child.stdio[3] as Socket;
+  private constructor(child: ChildProcess, helper: string) {
+    this.#child = child;
+    this.#socket = child.stdio[3] as Socket;
     const { promise, resolve, reject } = Promise.withResolvers<string>();
-    this.#child.once('error', (error) => reject(helperFailed(`start ${helper}`, error.message)));
-    this.#child.once('close', (code, signal) => resolve(signal ?? `exit status ${code}`));
+    child.once('error', (error) => reject(helperFailed(`start ${helper}`, error.message)));
+    child.once('close', (code, signal) => resolve(signal ?? `exit status ${code}`));
     this.#closed = promise;
     // Nobody may be waiting yet, and a helper that has gone is seen by `close`: the socket has nothing to add.
     this.#closed.catch(() => undefined);
     this.#socket.on('error', () => undefined);
     // Waiting for work keeps no process alive.
-    this.#child.unref();
+    child.unref();
     this.#socket.unref();
   }
 
-  async run(
-    program: HelperProgram,
-    { output, signal }: { readonly output: OutputListener; readonly signal: AbortSignal | undefined },
-  ): Promise<HelperOutcome> {
-    this.#child.ref();
-    this.#socket.ref();
-    const outcome = new OutcomeCollector(output);
-    this.#socket.on('data', (chunk: Buffer) => outcome.push(chunk));
-    const kill = (): void => this.dismiss();
-    signal?.addEventListener('abort', kill, { once: true });
+  /** @throws SANDBOX_FAILED where no process can be started. */
+  static start(helper: string, start: HelperStart): HelperProcess {
     try {
-      this.#socket.write(encodeProgram(program));
-      const end = await this.#closed;
-      signal?.throwIfAborted();
-      return outcome.finish(end);
-    } finally {
-      signal?.removeEventListener('abort', kill);
+      const child = spawn(helper, ['run'], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'], env: {}, cwd: '/' });
+      const started = new HelperProcess(child, helper);
+      started.#socket.write(encodeStart(start));
+      return started;
+    } catch (error) {
+      throw helperFailed(`start ${helper}`, messageOf(error));
     }
   }
 
@@ -118,8 +57,40 @@ class HelperProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  dismiss(): void {
+  /**
+   * Gives it the rest of its program and waits until nothing is left of it.
+   * @throws the signal's reason, after everything is gone; SANDBOX_FAILED where the helper itself could not run or was killed.
+   */
+  async run(
+    step: readonly HelperCommand[],
+    { output, signal }: { readonly output: OutputListener; readonly signal: AbortSignal | undefined },
+  ): Promise<HelperOutcome> {
+    const outcome = new OutcomeCollector(output);
+    this.#socket.on('data', (chunk: Buffer) => outcome.push(chunk));
+    const kill = (): unknown => this.#socket.end();
+    signal?.addEventListener('abort', kill, { once: true });
+    if (signal?.aborted) kill();
+    else this.#socket.write(encodeStep(step));
+    try {
+      const end = await this.#end();
+      signal?.throwIfAborted();
+      return outcome.finish(end);
+    } finally {
+      signal?.removeEventListener('abort', kill);
+    }
+  }
+
+  /** Ends a helper that is not needed; settles when nothing is left of it. */
+  async dismiss(): Promise<void> {
     this.#socket.end();
+    this.#socket.resume();
+    await this.#end().catch(() => undefined);
+  }
+
+  #end(): Promise<string> {
+    this.#child.ref();
+    this.#socket.ref();
+    return this.#closed;
   }
 }
 

@@ -1,0 +1,4 @@
+import { cacheMountsContract } from '../contracts/cache-mounts.ts';
+import { openSandboxRig } from '../support/sandbox-rig.ts';
+
+cacheMountsContract('directories under flock', () => openSandboxRig('overlay'));
