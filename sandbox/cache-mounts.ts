@@ -1,4 +1,16 @@
-import { chmodSync, chownSync, mkdirSync, openSync, closeSync, readdirSync, readFileSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  openSync,
+  closeSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { join } from 'node:path';
@@ -34,7 +46,10 @@ export class LockedCacheMounts implements CacheMounts {
     this.#work = work;
   }
 
-  async acquire(request: CacheMountRequest, o: { readonly signal?: AbortSignal | undefined } = {}): Promise<CacheMountLease> {
+  async acquire(
+    request: CacheMountRequest,
+    o: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<CacheMountLease> {
     try {
       switch (request.sharing) {
         case 'shared':
@@ -49,7 +64,9 @@ export class LockedCacheMounts implements CacheMounts {
     }
   }
 
-  async list(): Promise<readonly { readonly id: string; readonly path: string; readonly bytes: number; readonly lastUsedMs: number }[]> {
+  async list(): Promise<
+    readonly { readonly id: string; readonly path: string; readonly bytes: number; readonly lastUsedMs: number }[]
+  > {
     const found = this.#names().map(async (name) => {
       const record = this.#readRecord(name);
       if (record === undefined) return [];
@@ -103,17 +120,25 @@ export class LockedCacheMounts implements CacheMounts {
     invariant(false, 'a private cache directory is free');
   }
 
-  async #take(request: CacheMountRequest, o: { readonly name: string; readonly mode: 'shared' | 'exclusive'; readonly signal: AbortSignal | undefined }): Promise<CacheMountLease> {
+  async #take(
+    request: CacheMountRequest,
+    o: { readonly name: string; readonly mode: 'shared' | 'exclusive'; readonly signal: AbortSignal | undefined },
+  ): Promise<CacheMountLease> {
     for (;;) {
       o.signal?.throwIfAborted();
       const lock = this.#tryLock(o.name, o.mode);
       if (lock !== undefined) return this.#open(request, { name: o.name, lock, signal: o.signal });
-      await delay(POLL_MS, undefined, o.signal === undefined ? {} : { signal: o.signal }).catch(() => o.signal?.throwIfAborted());
+      await delay(POLL_MS, undefined, o.signal === undefined ? {} : { signal: o.signal }).catch(() =>
+        o.signal?.throwIfAborted(),
+      );
     }
   }
 
   /** Gives the directory, made and seeded the first time. */
-  async #open(request: CacheMountRequest, o: { readonly name: string; readonly lock: FileLock; readonly signal: AbortSignal | undefined }): Promise<CacheMountLease> {
+  async #open(
+    request: CacheMountRequest,
+    o: { readonly name: string; readonly lock: FileLock; readonly signal: AbortSignal | undefined },
+  ): Promise<CacheMountLease> {
     try {
       const now = new Date();
       utimesSync(join(this.#root, o.name, 'lock'), now, now);

@@ -80,12 +80,16 @@ class SelectionHash implements TreeVisitor {
     this.#from = root.path;
     using directory = openFoundDirectory(found);
     if (directory === undefined) {
-      if (found.entry !== undefined && excluded?.matches(baseName(root.path)) !== true) this.file('' as ByteString, found.entry);
+      if (found.entry !== undefined && excluded?.matches(baseName(root.path)) !== true)
+        this.file('' as ByteString, found.entry);
       return;
     }
     if (directory.parts.length === 0) return;
     if (root.layout === 'contents') this.#rootDirectory(found.entry?.stat, directory);
-    walkTree({ directory, path: realPath(found), filter: { hidden: this.#tree.hidden, excluded, included: root.included } }, this);
+    walkTree(
+      { directory, path: realPath(found), filter: { hidden: this.#tree.hidden, excluded, included: root.included } },
+      this,
+    );
   }
 
   #rootDirectory(stat: FileStat | undefined, directory: TreeDirectory): void {

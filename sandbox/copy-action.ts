@@ -38,7 +38,8 @@ export async function copyFiles(request: CopyRequest): Promise<void> {
       const place = new Destination({ dest: action.dest, writer: request.writer, made, files: roots.length });
       using directory = openFoundDirectory(found);
       if (directory !== undefined) copyDirectory({ request, root, found, directory, excluded, copier, place });
-      else if (excluded?.matches(toText(baseName(root.path))) !== true) await copyFile({ request, root, found, excluded, copier, place });
+      else if (excluded?.matches(toText(baseName(root.path))) !== true)
+        await copyFile({ request, root, found, excluded, copier, place });
     }
   } finally {
     copier.close();
@@ -59,10 +60,20 @@ function copyDirectory({ request, root, found, directory, excluded, copier, plac
   if (directory.parts.length === 0) return;
   const { source } = request;
   copier.goTo(place.directory(), root.path);
-  walkTree({ directory, path: realPath(found), filter: { hidden: source.hidden, excluded, included: root.included } }, copier);
+  walkTree(
+    { directory, path: realPath(found), filter: { hidden: source.hidden, excluded, included: root.included } },
+    copier,
+  );
 }
 
-async function copyFile({ request, root, found, excluded, copier, place }: Omit<DirectoryCopy, 'directory'>): Promise<void> {
+async function copyFile({
+  request,
+  root,
+  found,
+  excluded,
+  copier,
+  place,
+}: Omit<DirectoryCopy, 'directory'>): Promise<void> {
   const { entry } = found;
   if (entry === undefined || entry.stat.type === 'socket') return;
   const { unpack } = request.action;

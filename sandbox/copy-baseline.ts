@@ -55,7 +55,13 @@ function statesOf(root: string): CopyBaseline {
 }
 
 function kept(stat: FileStat, xattrs: Metadata['xattrs']): Metadata {
-  return { mode: stat.mode, uid: stat.uid, gid: stat.gid, mtime: stat.mtime, xattrs: xattrs.size === 0 ? NO_XATTRS : xattrs };
+  return {
+    mode: stat.mode,
+    uid: stat.uid,
+    gid: stat.gid,
+    mtime: stat.mtime,
+    xattrs: xattrs.size === 0 ? NO_XATTRS : xattrs,
+  };
 }
 
 function never(path: ByteString): never {

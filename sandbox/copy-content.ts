@@ -51,7 +51,7 @@ function copyBytes(from: number, to: number, { start, end }: Range): number {
   while (at < end) {
     const read = readSync(from, buffer, 0, Math.min(buffer.length, end - at), at);
     if (read === 0) break;
-    for (let written = 0; written < read; ) written += writeSync(to, buffer, written, read - written, at + written);
+    for (let written = 0; written < read;) written += writeSync(to, buffer, written, read - written, at + written);
     at += read;
   }
   return at - start;

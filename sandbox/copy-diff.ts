@@ -5,10 +5,21 @@ import type { FileCalls, JobContext } from './file-jobs.ts';
 import { typeBits } from './file-stat.ts';
 import { LayerWriter, type Metadata, type TargetDirectory } from './layer-writer.ts';
 import { check, cName, syscalls } from './syscalls.ts';
-import { directoryStat, listNames, lookupEntry, openEntry, openTree, type TreeDirectory, type TreeEntry } from './tree-directory.ts';
+import {
+  directoryStat,
+  listNames,
+  lookupEntry,
+  openEntry,
+  openTree,
+  type TreeDirectory,
+  type TreeEntry,
+} from './tree-directory.ts';
 
 /** Moves what a step changed in its copy of the tree into a layer, as overlayfs would have written it. The copy is useless afterwards. */
-export function diffCopy({ copy, baseline, directories, upper, xattrs }: FileCalls['diffCopy']['args'], context: JobContext): undefined {
+export function diffCopy(
+  { copy, baseline, directories, upper, xattrs }: FileCalls['diffCopy']['args'],
+  context: JobContext,
+): undefined {
   using tree = openTree([copy]);
   using writer = new LayerWriter({ upper, lower: directories, xattrs });
   writer.describeDirectory(writer.directory('' as ByteString, unexpected), metadataOf(tree));

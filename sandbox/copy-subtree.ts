@@ -15,12 +15,22 @@ export function copySubtree({ tree, path, to }: FileCalls['copySubtree']['args']
   using writer = new LayerWriter({ upper: to, lower: [], xattrs: 'user' });
   const owner = source.kind === 'host' ? { uid: 0, gid: 0 } : {};
   const copier = new TreeCopier(writer, {
-    describe: (stat, xattrs) => ({ mode: stat.mode, uid: stat.uid, gid: stat.gid, ...owner, mtime: stat.mtime, xattrs }),
+    describe: (stat, xattrs) => ({
+      mode: stat.mode,
+      uid: stat.uid,
+      gid: stat.gid,
+      ...owner,
+      mtime: stat.mtime,
+      xattrs,
+    }),
     onFile: context.checkpoint,
     conflicts: 'error',
   });
   copier.goTo(writer.directory('' as ByteString, unexpected), '' as ByteString);
-  walkTree({ directory, path: realPath(found), filter: { hidden: source.hidden, excluded: undefined, included: undefined } }, copier);
+  walkTree(
+    { directory, path: realPath(found), filter: { hidden: source.hidden, excluded: undefined, included: undefined } },
+    copier,
+  );
   writer.finish();
 }
 

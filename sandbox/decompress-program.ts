@@ -9,8 +9,14 @@ import { FormatError } from '../src/oci/format-error.ts';
 export type ProgramCompression = 'bzip2' | 'xz';
 
 /** The content of `bytes`. The program gets no arguments but its mode, and an empty environment. @throws UNSUPPORTED without the program; FormatError */
-export async function* decompressByProgram(compression: ProgramCompression, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const child = spawn(compression, ['-d', '-c'], { stdio: ['pipe', 'pipe', 'pipe'], env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' } });
+export async function* decompressByProgram(
+  compression: ProgramCompression,
+  bytes: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const child = spawn(compression, ['-d', '-c'], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
+  });
   const ended = once(child, 'close') as Promise<[number | null]>;
   // Its end is awaited below; a program that is missing fails at once.
   ended.catch(() => undefined);
@@ -27,7 +33,11 @@ export async function* decompressByProgram(compression: ProgramCompression, byte
   } catch (error) {
     if (!isErrno(error, 'ENOENT')) throw error;
     const what = `unpacking ${compression} without the program ${compression}`;
-    throw new BuildError('UNSUPPORTED', { what, instead: `install ${compression}, or copy the file as it is with ADD --unpack=false` }, { cause: error });
+    throw new BuildError(
+      'UNSUPPORTED',
+      { what, instead: `install ${compression}, or copy the file as it is with ADD --unpack=false` },
+      { cause: error },
+    );
   } finally {
     child.kill();
   }

@@ -36,7 +36,10 @@ export class Destination {
     const isDirectory = path === '' || writer.typeAt(path) === 'directory';
     if (isDirectory || dest.endsWith('/')) return { directory: this.directory(), as: name };
     if (files > 1) {
-      throw new BuildError('COPY_INVALID', { path: dest, reason: 'several sources need a directory as destination; write it with a slash at the end' });
+      throw new BuildError('COPY_INVALID', {
+        path: dest,
+        reason: 'several sources need a directory as destination; write it with a slash at the end',
+      });
     }
     if (writer.typeAt(path) === undefined) this.#checkMissing(path);
     return { directory: writer.directory(parentPath(path), made.implied), as: baseName(path) };
@@ -50,7 +53,10 @@ export class Destination {
   #checkMissing(path: ByteString): void {
     const blocking = this.#request.writer.blockedAt(path);
     if (blocking !== undefined) {
-      throw new BuildError('COPY_INVALID', { path: this.#request.dest, reason: `/${toText(blocking)} is not a directory` });
+      throw new BuildError('COPY_INVALID', {
+        path: this.#request.dest,
+        reason: `/${toText(blocking)} is not a directory`,
+      });
     }
   }
 }

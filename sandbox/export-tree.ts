@@ -8,7 +8,16 @@ import { LayerWriter } from './layer-writer.ts';
 import { syscalls } from './syscalls.ts';
 import { hardLinkEntry, tarEntryOf } from './tar-entry-of.ts';
 import { TarOutput } from './tar-output.ts';
-import { listNames, lookupEntry, openEntry, openFile, openTree, readLink, type TreeDirectory, type TreeEntry } from './tree-directory.ts';
+import {
+  listNames,
+  lookupEntry,
+  openEntry,
+  openFile,
+  openTree,
+  readLink,
+  type TreeDirectory,
+  type TreeEntry,
+} from './tree-directory.ts';
 import { TreeCopier } from './tree-copier.ts';
 import { type TreeVisitor, walkTree } from './tree-walk.ts';
 
@@ -23,7 +32,14 @@ export function exportFiles({ directories, to }: FileCalls['exportFiles']['args'
     const implied = () => ({ mode: 0o755, uid: 0, gid: 0, mtime: { seconds: 0, nanoseconds: 0 }, xattrs: NO_XATTRS });
     const copier = new TreeCopier(writer, { describe: described, onFile: context.checkpoint, conflicts: 'replace' });
     copier.goTo(writer.directory('' as ByteString, implied), '' as ByteString);
-    walkTree({ directory: tree, path: '' as ByteString, filter: { hidden: undefined, excluded: undefined, included: undefined } }, withoutDevices(copier));
+    walkTree(
+      {
+        directory: tree,
+        path: '' as ByteString,
+        filter: { hidden: undefined, excluded: undefined, included: undefined },
+      },
+      withoutDevices(copier),
+    );
     writer.finish();
   } catch (error) {
     if (!isErrno(error, 'EACCES', 'EPERM', 'ENOSPC', 'EROFS', 'EDQUOT', 'ENOTDIR', 'EEXIST')) throw error;
@@ -43,7 +59,10 @@ function withoutDevices(copier: TreeCopier): TreeVisitor {
 }
 
 /** A whole tree as a tar stream (see `FileBackend.exportTar`). */
-export function* exportTar({ directories, epochSeconds }: FileSources['exportTar']['args'], context: JobContext): Generator<Uint8Array, void> {
+export function* exportTar(
+  { directories, epochSeconds }: FileSources['exportTar']['args'],
+  context: JobContext,
+): Generator<Uint8Array, void> {
   const out = new TarOutput(epochSeconds);
   if (directories.length > 0) {
     using tree = openTree(directories.toReversed());

@@ -70,7 +70,10 @@ function listAll(fd: number, failure: number): number {
 
 function namesIn(buffer: Buffer, size: number): string[] {
   const names = fromBytes(buffer.subarray(0, size)).split('\0') as ByteString[];
-  return names.filter((name) => name !== '').toSorted().map(toText);
+  return names
+    .filter((name) => name !== '')
+    .toSorted()
+    .map(toText);
 }
 
 function isContent(name: string): boolean {

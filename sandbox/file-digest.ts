@@ -32,7 +32,9 @@ export function fileDigest(entry: TreeEntry, path: ByteString, cache: StatCache 
 
 /** Attributes as bytes, each field with its length before it. */
 export function frameXattrs(xattrs: Xattrs): Buffer {
-  return Buffer.concat([...xattrs].flatMap(([name, value]) => [Buffer.from(`${Buffer.byteLength(name)}:${name}${value.length}:`), value]));
+  return Buffer.concat(
+    [...xattrs].flatMap(([name, value]) => [Buffer.from(`${Buffer.byteLength(name)}:${name}${value.length}:`), value]),
+  );
 }
 
 /** @throws CONTEXT_CHANGED where a file changed between the two looks at it. */
@@ -44,7 +46,7 @@ export function checkUnchanged(now: FileStat, before: FileStat, path: ByteString
 function digestData(fd: number, size: number): Buffer {
   if (size <= buffer.length) return hash('sha256', buffer.subarray(0, fill(fd, size)), 'buffer');
   const running = createHash('sha256');
-  for (let rest = size; rest > 0; ) {
+  for (let rest = size; rest > 0;) {
     const read = fill(fd, Math.min(rest, buffer.length));
     if (read === 0) break;
     running.update(buffer.subarray(0, read));

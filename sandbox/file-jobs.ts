@@ -37,7 +37,12 @@ export interface FilesRead {
 /** What the workers do in one go: arguments and result by name. All of it can cross between threads. */
 export interface FileCalls {
   writeTar: {
-    readonly args: { readonly layer: string; readonly lower: readonly string[]; readonly to: string; readonly epochSeconds: number | undefined };
+    readonly args: {
+      readonly layer: string;
+      readonly lower: readonly string[];
+      readonly to: string;
+      readonly epochSeconds: number | undefined;
+    };
     readonly result: LayerTar;
   };
   contentDigest: {
@@ -53,18 +58,36 @@ export interface FileCalls {
     readonly args: { readonly directories: readonly string[]; readonly path: string; readonly maxBytes: number };
     readonly result: Uint8Array | undefined;
   };
-  resolveUser: { readonly args: { readonly directories: readonly string[]; readonly user: string }; readonly result: ResolvedUser };
-  exportFiles: { readonly args: { readonly directories: readonly string[]; readonly to: string }; readonly result: undefined };
-  materialise: { readonly args: { readonly directories: readonly string[]; readonly to: string }; readonly result: CopyBaseline };
+  resolveUser: {
+    readonly args: { readonly directories: readonly string[]; readonly user: string };
+    readonly result: ResolvedUser;
+  };
+  exportFiles: {
+    readonly args: { readonly directories: readonly string[]; readonly to: string };
+    readonly result: undefined;
+  };
+  materialise: {
+    readonly args: { readonly directories: readonly string[]; readonly to: string };
+    readonly result: CopyBaseline;
+  };
   diffCopy: {
-    readonly args: { readonly copy: string; readonly baseline: CopyBaseline; readonly directories: readonly string[]; readonly upper: string; readonly xattrs: OverlayXattrs };
+    readonly args: {
+      readonly copy: string;
+      readonly baseline: CopyBaseline;
+      readonly directories: readonly string[];
+      readonly upper: string;
+      readonly xattrs: OverlayXattrs;
+    };
     readonly result: undefined;
   };
   copySubtree: {
     readonly args: { readonly tree: TreePaths; readonly path: string; readonly to: string };
     readonly result: undefined;
   };
-  probeOverlay: { readonly args: { readonly directory: string; readonly xattrs: OverlayXattrs }; readonly result: string | undefined };
+  probeOverlay: {
+    readonly args: { readonly directory: string; readonly xattrs: OverlayXattrs };
+    readonly result: string | undefined;
+  };
 }
 
 /** What the workers do with a stream of bytes given to them. */

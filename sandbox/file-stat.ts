@@ -84,7 +84,13 @@ export function typeBits(type: FileType): number {
 }
 
 /** The number of a device, as glibc's makedev packs it. */
-export function deviceNumber({ deviceMajor = 0, deviceMinor = 0 }: { readonly deviceMajor?: number; readonly deviceMinor?: number }): number {
+export function deviceNumber({
+  deviceMajor = 0,
+  deviceMinor = 0,
+}: {
+  readonly deviceMajor?: number;
+  readonly deviceMinor?: number;
+}): number {
   const low = ((deviceMinor & 0xff) | ((deviceMajor & 0xfff) << 8)) >>> 0;
   return low + (deviceMinor >>> 8) * 2 ** 20 + (deviceMajor >>> 12) * 2 ** 44;
 }

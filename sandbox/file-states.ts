@@ -22,7 +22,11 @@ export class FileStates {
     if (this.#count === BATCH) this.#flush();
     const latest = this.#latest?.ctime;
     const { ctime } = stat;
-    if (latest === undefined || ctime.seconds > latest.seconds || (ctime.seconds === latest.seconds && ctime.nanoseconds > latest.nanoseconds)) {
+    if (
+      latest === undefined ||
+      ctime.seconds > latest.seconds ||
+      (ctime.seconds === latest.seconds && ctime.nanoseconds > latest.nanoseconds)
+    ) {
       this.#latest = { path, ctime };
     }
   }

@@ -14,9 +14,21 @@ import { diffCopy } from './copy-diff.ts';
 import { materialise } from './copy-baseline.ts';
 import { probeOverlay } from './overlay-probe.ts';
 
-type Calls = { readonly [N in keyof FileCalls]: (args: FileCalls[N]['args'], context: JobContext) => FileCalls[N]['result'] | Promise<FileCalls[N]['result']> };
-type Sinks = { readonly [N in keyof FileSinks]: (args: FileSinks[N]['args'], context: JobContext) => ByteSink<FileSinks[N]['result']> };
-type Sources = { readonly [N in keyof FileSources]: (args: FileSources[N]['args'], context: JobContext) => Iterator<Uint8Array, void> };
+type Calls = {
+  readonly [N in keyof FileCalls]: (
+    args: FileCalls[N]['args'],
+    context: JobContext,
+  ) => FileCalls[N]['result'] | Promise<FileCalls[N]['result']>;
+};
+type Sinks = {
+  readonly [N in keyof FileSinks]: (
+    args: FileSinks[N]['args'],
+    context: JobContext,
+  ) => ByteSink<FileSinks[N]['result']>;
+};
+type Sources = {
+  readonly [N in keyof FileSources]: (args: FileSources[N]['args'], context: JobContext) => Iterator<Uint8Array, void>;
+};
 
 const calls: Calls = {
   writeTar: writeLayerTar,
@@ -63,7 +75,10 @@ function receive(message: ToWorker, open: OpenJobs, answer: (message: FromWorker
     case 'call': {
       const call = calls[message.name] as (args: unknown, context: JobContext) => unknown;
       const value = call(message.args, contextOf(message.cancel));
-      if (value instanceof Promise) value.then((settled: unknown) => answer({ kind: 'result', job, value: settled })).catch((error: unknown) => answer({ kind: 'error', job, error: encodeError(error) }));
+      if (value instanceof Promise)
+        value
+          .then((settled: unknown) => answer({ kind: 'result', job, value: settled }))
+          .catch((error: unknown) => answer({ kind: 'error', job, error: encodeError(error) }));
       else answer({ kind: 'result', job, value });
       return;
     }

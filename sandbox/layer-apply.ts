@@ -47,10 +47,18 @@ export function openLayerTarSink(args: FileSinks['applyTar']['args'], context: J
 
 function layerError(error: unknown, upper: string, entry: string): unknown {
   if (error instanceof FormatError) {
-    return new BuildError('LAYER_INVALID', { what: entry === '' ? 'tar' : `entry ${JSON.stringify(entry)}`, reason: error.message }, { cause: error });
+    return new BuildError(
+      'LAYER_INVALID',
+      { what: entry === '' ? 'tar' : `entry ${JSON.stringify(entry)}`, reason: error.message },
+      { cause: error },
+    );
   }
   if (isErrno(error, 'ENAMETOOLONG', 'ENOTDIR', 'EISDIR', 'ENOTEMPTY', 'EINVAL', 'EMLINK', 'ELOOP', 'EPERM')) {
-    return new BuildError('LAYER_INVALID', { what: `entry ${JSON.stringify(entry)}`, reason: error.message }, { cause: error });
+    return new BuildError(
+      'LAYER_INVALID',
+      { what: `entry ${JSON.stringify(entry)}`, reason: error.message },
+      { cause: error },
+    );
   }
   return storeError(error, upper);
 }

@@ -11,7 +11,18 @@ import { storeError } from './store-error.ts';
 import { syscalls } from './syscalls.ts';
 import { hardLinkEntry, tarEntryOf } from './tar-entry-of.ts';
 import { TarOutput } from './tar-output.ts';
-import { DT_CHR, DT_REG, listNames, lookupEntry, namesOf, openEntry, openFile, openTree, readLink, type TreeDirectory } from './tree-directory.ts';
+import {
+  DT_CHR,
+  DT_REG,
+  listNames,
+  lookupEntry,
+  namesOf,
+  openEntry,
+  openFile,
+  openTree,
+  readLink,
+  type TreeDirectory,
+} from './tree-directory.ts';
 
 /** Writes a layer's directory of changes as a layer tar (see `LayerCodec.writeTar`). */
 export function writeLayerTar(args: FileCalls['writeTar']['args'], context: JobContext): LayerTar {
@@ -20,7 +31,7 @@ export function writeLayerTar(args: FileCalls['writeTar']['args'], context: JobC
     const digester = new Digester();
     for (const chunk of layerTar(args, context)) {
       digester.update(chunk);
-      for (let at = 0; at < chunk.length; ) at += writeSync(fd, chunk, at);
+      for (let at = 0; at < chunk.length;) at += writeSync(fd, chunk, at);
     }
     return { size: digester.size, diffId: digester.digest() };
   } catch (error) {
@@ -119,7 +130,8 @@ class LayerDiff {
     const { stat } = entry;
     const path = joinPath(pair.path, name);
     if (stat.type === 'file') yield* this.#file(pair.layer, name, path);
-    else if (stat.type === 'symlink') this.#add(this.#linkOnce(path, stat) ?? tarEntryOf(path, stat, { target: readLink(entry) }));
+    else if (stat.type === 'symlink')
+      this.#add(this.#linkOnce(path, stat) ?? tarEntryOf(path, stat, { target: readLink(entry) }));
     else if (stat.type !== 'directory') this.#add(this.#linkOnce(path, stat) ?? tarEntryOf(path, stat));
     else {
       using layer = openEntry(entry);
@@ -167,7 +179,10 @@ function whiteoutOf(name: ByteString): Item {
 function checked(name: ByteString, path: ByteString): ByteString {
   if (!name.startsWith(WHITEOUT_PREFIX)) return name;
   const what = toText(joinPath(path, name));
-  throw new BuildError('LAYER_INVALID', { what, reason: `no image can hold a file whose name begins with ${WHITEOUT_PREFIX}` });
+  throw new BuildError('LAYER_INVALID', {
+    what,
+    reason: `no image can hold a file whose name begins with ${WHITEOUT_PREFIX}`,
+  });
 }
 
 function openLower({ lower }: Pair, name: ByteString): TreeDirectory | undefined {

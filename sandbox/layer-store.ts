@@ -164,7 +164,8 @@ export class LayerStore implements AsyncDisposable {
     }
     const path = join(this.directoryOf(layer), '..');
     const lock = lockOrUndefined(path);
-    if (lock === undefined) throw new BuildError('STORE_UNUSABLE', { path, reason: 'the layer is gone or being removed' });
+    if (lock === undefined)
+      throw new BuildError('STORE_UNUSABLE', { path, reason: 'the layer is gone or being removed' });
     this.#held.set(layer, { lock, count: 1 });
   }
 

@@ -1,6 +1,28 @@
 import {
-  AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, check, cName, ELOOP, ENOENT, ENOTDIR, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY, syscalls } from './syscalls.ts';
-import { contentXattrs, isOpaque, markOpaque, setXattrs, type OverlayXattrs, type Xattrs } from './extended-attributes.ts';
+  AT_REMOVEDIR,
+  AT_SYMLINK_NOFOLLOW,
+  check,
+  cName,
+  ELOOP,
+  ENOENT,
+  ENOTDIR,
+  O_CLOEXEC,
+  O_CREAT,
+  O_DIRECTORY,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_RDONLY,
+  O_WRONLY,
+  syscalls,
+} from './syscalls.ts';
+import {
+  contentXattrs,
+  isOpaque,
+  markOpaque,
+  setXattrs,
+  type OverlayXattrs,
+  type Xattrs,
+} from './extended-attributes.ts';
 import { type FileStat, type FileTime, isWhiteout, lookupStat, statOf } from './file-stat.ts';
 import { components, joinPath, baseName, parentPath, type ByteString } from './byte-string.ts';
 import { lookupEntry, namesOf, openEntry, openTree, TreeDirectory } from './tree-directory.ts';
@@ -55,7 +77,12 @@ export class LayerWriter implements Disposable {
    * @param o.lower directories of the lower layers, oldest first.
    * @param o.owners `caller`: whatever is made belongs to who runs this, whoever is named.
    */
-  constructor(o: { readonly upper: string; readonly lower: readonly string[]; readonly xattrs: OverlayXattrs; readonly owners?: 'given' | 'caller' }) {
+  constructor(o: {
+    readonly upper: string;
+    readonly lower: readonly string[];
+    readonly xattrs: OverlayXattrs;
+    readonly owners?: 'given' | 'caller';
+  }) {
     this.#xattrs = o.xattrs;
     this.#owners = o.owners ?? 'given';
     this.#upperPath = o.upper;
@@ -95,7 +122,9 @@ export class LayerWriter implements Disposable {
   /** The first name on the way to the real path `path` that is there and no directory. */
   blockedAt(path: ByteString): ByteString | undefined {
     const names = components(path);
-    return names.map((_, i) => names.slice(0, i + 1).join('/') as ByteString).find((prefix) => !['directory', undefined].includes(this.typeAt(prefix)));
+    return names
+      .map((_, i) => names.slice(0, i + 1).join('/') as ByteString)
+      .find((prefix) => !['directory', undefined].includes(this.typeAt(prefix)));
   }
 
   /** What stands at `name` in `directory`. */
@@ -206,13 +235,25 @@ export class LayerWriter implements Disposable {
   /** A new, empty regular file open for writing; the process' umask is taken off its mode. @throws SystemError EEXIST */
   createFile(directory: TargetDirectory, name: ByteString, mode = 0o600): number {
     const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    return check(syscalls().openat(directory.upper, cName(name), flags, mode & 0o777), 'open', joinPath(directory.path, name));
+    return check(
+      syscalls().openat(directory.upper, cName(name), flags, mode & 0o777),
+      'open',
+      joinPath(directory.path, name),
+    );
   }
 
   /** A new symbolic link. */
-  createLink(directory: TargetDirectory, name: ByteString, o: { readonly target: ByteString; readonly metadata: Metadata }): void {
+  createLink(
+    directory: TargetDirectory,
+    name: ByteString,
+    o: { readonly target: ByteString; readonly metadata: Metadata },
+  ): void {
     const { uid, gid, mtime } = o.metadata;
-    check(syscalls().symlinkat(cName(o.target, 1), directory.upper, cName(name)), 'symlink', joinPath(directory.path, name));
+    check(
+      syscalls().symlinkat(cName(o.target, 1), directory.upper, cName(name)),
+      'symlink',
+      joinPath(directory.path, name),
+    );
     if (this.#owners === 'given' && (uid !== 0 || gid !== 0)) {
       check(syscalls().fchownat(directory.upper, cName(name), uid, gid, AT_SYMLINK_NOFOLLOW), 'chown', name);
     }
@@ -220,7 +261,11 @@ export class LayerWriter implements Disposable {
   }
 
   /** A new fifo or device node; false where this process may not make it. @param o.kind the file type bits of its mode. */
-  createNode(directory: TargetDirectory, name: ByteString, o: { readonly kind: number; readonly device: number; readonly metadata: Metadata }): boolean {
+  createNode(
+    directory: TargetDirectory,
+    name: ByteString,
+    o: { readonly kind: number; readonly device: number; readonly metadata: Metadata },
+  ): boolean {
     const { uid, gid, mode, mtime } = o.metadata;
     const result = syscalls().mknodat(directory.upper, cName(name), o.kind | 0o600, o.device);
     if (result === -1) return false;
@@ -248,7 +293,11 @@ export class LayerWriter implements Disposable {
 
   /** Hides `name` of the lower layers. */
   whiteout(directory: TargetDirectory, name: ByteString): void {
-    check(syscalls().mknodat(directory.upper, cName(name), S_IFCHR, 0), 'mknod (whiteout)', joinPath(directory.path, name));
+    check(
+      syscalls().mknodat(directory.upper, cName(name), S_IFCHR, 0),
+      'mknod (whiteout)',
+      joinPath(directory.path, name),
+    );
   }
 
   /** Hides everything that lower layers have in a directory, which is not to be used afterwards: what is below has changed. */
@@ -277,7 +326,8 @@ export class LayerWriter implements Disposable {
     for (const path of [...this.#times.keys()].toSorted().toReversed()) {
       // A directory that was replaced by something else meanwhile is not there any more.
       const fd = openUpperPath({ root: this.#root.upper, open, path });
-      if (fd !== undefined) check(syscalls().futimens(fd, timesOf(this.#times.get(path) as FileTime)), 'futimens', path);
+      if (fd !== undefined)
+        check(syscalls().futimens(fd, timesOf(this.#times.get(path) as FileTime)), 'futimens', path);
     }
     for (const { fd } of open) syscalls().close(fd);
   }
@@ -365,7 +415,11 @@ interface OpenUpper {
 }
 
 /** Opens a directory of the layer; `open` holds the directories on the way to the one before. */
-function openUpperPath(o: { readonly root: number; readonly open: OpenUpper[]; readonly path: ByteString }): number | undefined {
+function openUpperPath(o: {
+  readonly root: number;
+  readonly open: OpenUpper[];
+  readonly path: ByteString;
+}): number | undefined {
   const names = components(o.path);
   let depth = 0;
   while (depth < names.length && o.open[depth]?.name === names[depth]) depth++;

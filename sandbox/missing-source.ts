@@ -7,7 +7,11 @@ import { listNames } from './tree-directory.ts';
 /** Why `path` is not in `tree`: the ignore rule that hides it, or a name that comes near. */
 export function explainMissing(tree: SourceTree, path: ByteString): BuildError<'SOURCE_NOT_FOUND'> {
   const reason = reasonOf(tree, path);
-  return new BuildError('SOURCE_NOT_FOUND', { path: `/${toText(path)}`, where: tree.where, ...(reason !== undefined && { reason }) });
+  return new BuildError('SOURCE_NOT_FOUND', {
+    path: `/${toText(path)}`,
+    where: tree.where,
+    ...(reason !== undefined && { reason }),
+  });
 }
 
 function reasonOf(tree: SourceTree, path: ByteString): string | undefined {
@@ -19,8 +23,14 @@ function reasonOf(tree: SourceTree, path: ByteString): string | undefined {
     return rule && `it exists, but the pattern ${JSON.stringify(rule.pattern)} of ${tree.ignoreFile} excludes it`;
   }
   if (found.directory.parts.length === 0) return 'there are no files at all';
-  const near = nearestName(toText(missing), listNames(found.directory).filter((name) => !isHiddenName(tree, joinPath(found.directoryPath, name))).map(toText));
-  if (near !== undefined) return `did you mean "/${[toText(found.directoryPath), near, ...found.missing.slice(1).map(toText)].filter((part) => part !== '').join('/')}"?`;
+  const near = nearestName(
+    toText(missing),
+    listNames(found.directory)
+      .filter((name) => !isHiddenName(tree, joinPath(found.directoryPath, name)))
+      .map(toText),
+  );
+  if (near !== undefined)
+    return `did you mean "/${[toText(found.directoryPath), near, ...found.missing.slice(1).map(toText)].filter((part) => part !== '').join('/')}"?`;
   return found.missing.length > 1 ? `there is no "/${toText(joinPath(found.directoryPath, missing))}"` : undefined;
 }
 

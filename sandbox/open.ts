@@ -57,7 +57,11 @@ class LazyExecutor implements Executor, AsyncDisposable {
 
   async run(...args: Parameters<Executor['run']>): ReturnType<Executor['run']> {
     const { runtime, stateDir, notes } = this.#request;
-    this.#opened ??= openExecutor({ stateDir, ...(runtime !== undefined && { runtime }), ...(notes !== undefined && { notes }) });
+    this.#opened ??= openExecutor({
+      stateDir,
+      ...(runtime !== undefined && { runtime }),
+      ...(notes !== undefined && { notes }),
+    });
     return (await this.#opened).run(...args);
   }
 

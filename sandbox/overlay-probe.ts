@@ -19,7 +19,13 @@ export function probeOverlay({ directory, xattrs }: FileCalls['probeOverlay']['a
     mount({ source: 'none', target: '/', type: '', flags: MS_REC | MS_PRIVATE, data: '' });
     const common = 'redirect_dir=off,metacopy=off,index=off';
     const data = `lowerdir=${join(place, 'lower')},upperdir=${join(place, 'upper')},workdir=${join(place, 'work')},${common}`;
-    mount({ source: 'overlay', target: merged, type: 'overlay', flags: 0, data: xattrs === 'user' ? `${data},userxattr` : data });
+    mount({
+      source: 'overlay',
+      target: merged,
+      type: 'overlay',
+      flags: 0,
+      data: xattrs === 'user' ? `${data},userxattr` : data,
+    });
     try {
       unlinkSync(join(merged, 'd/f'));
       writeFileSync(join(merged, 'd/g'), '');
@@ -35,8 +41,18 @@ export function probeOverlay({ directory, xattrs }: FileCalls['probeOverlay']['a
   }
 }
 
-function mount(o: { readonly source: string; readonly target: string; readonly type: string; readonly flags: number; readonly data: string }): void {
-  check(syscalls().mount(bytes(o.source), bytes(o.target), bytes(o.type), o.flags, bytes(o.data)), `mount ${o.type}`, o.target);
+function mount(o: {
+  readonly source: string;
+  readonly target: string;
+  readonly type: string;
+  readonly flags: number;
+  readonly data: string;
+}): void {
+  check(
+    syscalls().mount(bytes(o.source), bytes(o.target), bytes(o.type), o.flags, bytes(o.data)),
+    `mount ${o.type}`,
+    o.target,
+  );
 }
 
 function bytes(text: string): Buffer {

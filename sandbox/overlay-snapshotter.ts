@@ -1,6 +1,13 @@
 import { chmodSync, chownSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ActiveSnapshot, LayerId, LayerStack, RootMount, Snapshotter, SnapshotView } from '../src/core/snapshot.ts';
+import type {
+  ActiveSnapshot,
+  LayerId,
+  LayerStack,
+  RootMount,
+  Snapshotter,
+  SnapshotView,
+} from '../src/core/snapshot.ts';
 import type { LayerHold, LayerStore } from './layer-store.ts';
 import type { OverlayXattrs } from './extended-attributes.ts';
 import { storeError } from './store-error.ts';
@@ -69,7 +76,8 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   #viewOf(hold: LayerHold): RootMount {
-    if (hold.directories.length === 0) return { type: 'bind', source: this.#store.emptyDirectory(), access: 'read-only' };
+    if (hold.directories.length === 0)
+      return { type: 'bind', source: this.#store.emptyDirectory(), access: 'read-only' };
     return { type: 'overlay', lower: this.#lower(hold), xattrs: this.#xattrs };
   }
 }

@@ -91,7 +91,10 @@ class Walk implements PathInRoot {
   #follow(target: ByteString): void {
     this.#links++;
     if (this.#links > MAX_LINKS) {
-      throw new BuildError('PATH_INVALID', { path: toText(this.#path), reason: 'leads through too many symbolic links' });
+      throw new BuildError('PATH_INVALID', {
+        path: toText(this.#path),
+        reason: 'leads through too many symbolic links',
+      });
     }
     if (target.startsWith('/')) while (this.#entered.length > 0) this.#leave();
     this.#pending.push(...components(target).toReversed());

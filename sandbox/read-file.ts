@@ -19,7 +19,7 @@ export function readFileInTree({ directories, path, maxBytes }: FileCalls['readF
     if (type !== 'file') return undefined;
     if (size > maxBytes) throw new BuildError('PATH_INVALID', { path, reason: `is larger than ${maxBytes} bytes` });
     const bytes = new Uint8Array(size);
-    for (let at = 0; at < size; ) {
+    for (let at = 0; at < size;) {
       const read = readSync(fd, bytes, at, size - at, at);
       if (read === 0) return bytes.slice(0, at);
       at += read;

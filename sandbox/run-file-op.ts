@@ -15,7 +15,10 @@ import { syscalls } from './syscalls.ts';
 import { resolveOwnership } from './user-lookup.ts';
 
 /** Does a file operation's actions, all into one layer (see `FileBackend.run`). */
-export async function runFileOp(request: FileOpRequest, context: JobContext): Promise<FileCalls['runFileOp']['result']> {
+export async function runFileOp(
+  request: FileOpRequest,
+  context: JobContext,
+): Promise<FileCalls['runFileOp']['result']> {
   const lower = request.op.base === 'input' ? directoriesOf(request, 0) : [];
   const read = new Map<number, FilesRead>();
   try {
@@ -75,14 +78,19 @@ function makeDirectory(writer: LayerWriter, action: MkdirAction, made: MadeBy): 
   const type = writer.typeAt(path);
   if (type === 'directory') return;
   if (type !== undefined || writer.blockedAt(path) !== undefined) {
-    throw new BuildError('PATH_INVALID', { path: action.path, reason: 'cannot be made a directory: something else is there' });
+    throw new BuildError('PATH_INVALID', {
+      path: action.path,
+      reason: 'cannot be made a directory: something else is there',
+    });
   }
   const parent = writer.directory(parentPath(path), made.implied);
   writer.makeDirectory(parent, baseName(path), { ...made.implied(path), mode: action.mode });
 }
 
 function writeFile(writer: LayerWriter, action: WriteAction, made: MadeBy): void {
-  const { directory, as } = new Destination({ dest: action.dest, writer, made, files: 1 }).forFile(fromText(action.name));
+  const { directory, as } = new Destination({ dest: action.dest, writer, made, files: 1 }).forFile(
+    fromText(action.name),
+  );
   const standing = writer.standing(directory, as);
   if (standing?.stat.type === 'directory') {
     throw new BuildError('COPY_INVALID', { path: action.dest, reason: 'a file cannot replace the directory there' });
@@ -90,7 +98,7 @@ function writeFile(writer: LayerWriter, action: WriteAction, made: MadeBy): void
   if (standing?.where === 'upper') writer.remove(directory, as);
   const fd = writer.createFile(directory, as);
   try {
-    for (let at = 0; at < action.data.length; ) at += writeSync(fd, action.data, at);
+    for (let at = 0; at < action.data.length;) at += writeSync(fd, action.data, at);
     const { uid, gid, mtime } = made.implied(as);
     writer.describe(fd, { uid, gid, mtime, mode: made.change?.(0o644, 'other') ?? 0o644, xattrs: NO_XATTRS });
   } finally {
@@ -125,7 +133,11 @@ function directoriesOf(request: FileOpRequest, input: number): readonly string[]
 /** Names that the file system cannot hold are the user's; a full disk is the store's. */
 function fileError(error: unknown, request: FileOpRequest): unknown {
   if (isErrno(error, 'ENAMETOOLONG', 'EMLINK')) {
-    return new BuildError('COPY_INVALID', { path: error.message, reason: 'the file system of the store cannot hold this name' }, { cause: error });
+    return new BuildError(
+      'COPY_INVALID',
+      { path: error.message, reason: 'the file system of the store cannot hold this name' },
+      { cause: error },
+    );
   }
   return storeError(error, request.upper);
 }

@@ -25,7 +25,9 @@ export interface SelectedRoot {
  * @throws SOURCE_NOT_FOUND for a source without wildcards that is missing. A wildcard may match nothing.
  */
 export function selectRoots(tree: SourceTree, selection: Pick<Selection, 'paths' | 'parents'>): SelectedRoot[] {
-  return selection.paths.flatMap((path) => (selection.parents === 'keep' ? [withParents(tree, path)] : matchesOf(tree, path)));
+  return selection.paths.flatMap((path) =>
+    selection.parents === 'keep' ? [withParents(tree, path)] : matchesOf(tree, path),
+  );
 }
 
 /** What a selected root is, links followed. @throws SOURCE_NOT_FOUND where it is gone or hidden. */
@@ -47,10 +49,18 @@ export function excludeMatcher(patterns: readonly string[]): IgnoreMatcher | und
 }
 
 function matchesOf(tree: SourceTree, source: string): SelectedRoot[] {
-  const names = posix.normalize(`/${source}`).split('/').filter((name) => name !== '');
+  const names = posix
+    .normalize(`/${source}`)
+    .split('/')
+    .filter((name) => name !== '');
   const firstWild = names.findIndex(hasWildcard);
   if (firstWild === -1) {
-    const root: SelectedRoot = { path: fromText(names.map(unescape).join('/')), layout: 'contents', included: undefined, literal: source };
+    const root: SelectedRoot = {
+      path: fromText(names.map(unescape).join('/')),
+      layout: 'contents',
+      included: undefined,
+      literal: source,
+    };
     // Missing sources are found before anything is copied.
     openRoot(tree, root)[Symbol.dispose]();
     return [root];
@@ -58,7 +68,12 @@ function matchesOf(tree: SourceTree, source: string): SelectedRoot[] {
   const base = fromText(names.slice(0, firstWild).map(unescape).join('/'));
   using found = tree.root.parts.length === 0 ? undefined : resolvePath(tree.root, base, 'follow');
   if (found === undefined || found.missing.length > 0) return [];
-  return expand(tree, realPath(found), names.slice(firstWild)).map((path) => ({ path, layout: 'contents', included: undefined, literal: undefined }));
+  return expand(tree, realPath(found), names.slice(firstWild)).map((path) => ({
+    path,
+    layout: 'contents',
+    included: undefined,
+    literal: undefined,
+  }));
 }
 
 /** The paths below `base` that match component by component; no links are followed, as BuildKit's walk follows none. */
@@ -73,7 +88,10 @@ function expand(tree: SourceTree, base: ByteString, patterns: readonly string[])
     .filter((name) => matchGlob(pattern, toText(name)))
     .flatMap((name) => {
       const path = joinPath(base, name);
-      if (rest.length === 0) return tree.hidden?.matches(toText(path)) === true && tree.hidden.excludesTree(toText(path)) ? [] : visible(tree, path);
+      if (rest.length === 0)
+        return tree.hidden?.matches(toText(path)) === true && tree.hidden.excludesTree(toText(path))
+          ? []
+          : visible(tree, path);
       return lookupEntry(directory, name)?.stat.type === 'directory' ? expand(tree, path, rest) : [];
     });
 }
@@ -87,9 +105,21 @@ function visible(tree: SourceTree, path: ByteString): ByteString[] {
 function withParents(tree: SourceTree, source: string): SelectedRoot {
   const [before, after] = splitPivot(source);
   const pattern = posix.normalize(`/${after}`).slice(1).replace(/\/$/, '');
-  const path = fromText(posix.normalize(`/${before}`).split('/').filter((name) => name !== '').map(unescape).join('/'));
+  const path = fromText(
+    posix
+      .normalize(`/${before}`)
+      .split('/')
+      .filter((name) => name !== '')
+      .map(unescape)
+      .join('/'),
+  );
   const literal = hasWildcard(pattern) ? undefined : source;
-  const root: SelectedRoot = { path, layout: 'parents', included: pattern === '' ? undefined : parseIncluded(pattern), literal };
+  const root: SelectedRoot = {
+    path,
+    layout: 'parents',
+    included: pattern === '' ? undefined : parseIncluded(pattern),
+    literal,
+  };
   if (literal !== undefined) {
     const whole = joinPath(path, fromText(components(fromText(unescape(pattern))).join('/')));
     openRoot(tree, { ...root, path: whole })[Symbol.dispose]();

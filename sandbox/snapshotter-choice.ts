@@ -56,8 +56,14 @@ export class ChosenSnapshotter implements Snapshotter {
 async function chooseSnapshotter({ store, pool, xattrs, kind, notes }: SnapshotterRequest): Promise<Snapshotter> {
   const reason = kind === 'copy' ? 'not wanted' : await overlayProblem(store.stateDir, xattrs);
   if (reason === undefined) return new OverlaySnapshotter(store, xattrs);
-  if (kind === 'overlay') throw new BuildError('KERNEL_FEATURE_MISSING', { feature: 'overlayfs', reason, remedy: 'use --snapshotter=copy, or a store on another file system' });
-  if (kind === 'auto') notes(`overlayfs does not work in ${store.stateDir} (${reason}): trees are copied, which is slow`);
+  if (kind === 'overlay')
+    throw new BuildError('KERNEL_FEATURE_MISSING', {
+      feature: 'overlayfs',
+      reason,
+      remedy: 'use --snapshotter=copy, or a store on another file system',
+    });
+  if (kind === 'auto')
+    notes(`overlayfs does not work in ${store.stateDir} (${reason}): trees are copied, which is slow`);
   return new CopySnapshotter({ store, pool, xattrs });
 }
 

@@ -41,7 +41,8 @@ function openLocalTree(tree: Extract<TreePaths, { kind: 'local' }>): SourceTree 
       [Symbol.dispose]: () => root[Symbol.dispose](),
     };
   } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) throw new BuildError('CONTEXT_NOT_FOUND', { path: tree.root }, { cause: error });
+    if (isErrno(error, 'ENOENT', 'ENOTDIR'))
+      throw new BuildError('CONTEXT_NOT_FOUND', { path: tree.root }, { cause: error });
     throw error;
   }
 }

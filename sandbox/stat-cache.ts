@@ -85,7 +85,9 @@ export class StatCache {
     }
     const temporary = `${this.#path}.${process.pid}-${Math.random().toString(36).slice(2)}`;
     mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
-    writeFileSync(temporary, Buffer.concat([MAGIC, ...kept, bytesOf(this.#added.subarray(0, this.#addedWords))]), { mode: 0o600 });
+    writeFileSync(temporary, Buffer.concat([MAGIC, ...kept, bytesOf(this.#added.subarray(0, this.#addedWords))]), {
+      mode: 0o600,
+    });
     renameSync(temporary, this.#path);
   }
 }
@@ -94,9 +96,12 @@ function load(path: string): Uint32Array {
   try {
     const file = readFileSync(path);
     const records = file.subarray(MAGIC.length);
-    if (!file.subarray(0, MAGIC.length).equals(MAGIC) || records.length % (RECORD_WORDS * 4) !== 0) return new Uint32Array();
+    if (!file.subarray(0, MAGIC.length).equals(MAGIC) || records.length % (RECORD_WORDS * 4) !== 0)
+      return new Uint32Array();
     // A copy: words must be aligned.
-    return new Uint32Array(records.buffer.slice(records.byteOffset, records.byteOffset + records.length) as ArrayBuffer);
+    return new Uint32Array(
+      records.buffer.slice(records.byteOffset, records.byteOffset + records.length) as ArrayBuffer,
+    );
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return new Uint32Array();
     throw error;

@@ -3,6 +3,7 @@ import { BuildError, isErrno, messageOf } from '../src/core/error.ts';
 /** What a failed write into the store means to people: full, read-only, forbidden; anything else as it was. */
 export function storeError(error: unknown, path: string): unknown {
   if (isErrno(error, 'ENOSPC', 'EDQUOT')) return new BuildError('STORE_FULL', { path }, { cause: error });
-  if (isErrno(error, 'EROFS', 'EACCES', 'EIO')) return new BuildError('STORE_UNUSABLE', { path, reason: messageOf(error) }, { cause: error });
+  if (isErrno(error, 'EROFS', 'EACCES', 'EIO'))
+    return new BuildError('STORE_UNUSABLE', { path, reason: messageOf(error) }, { cause: error });
   return error;
 }

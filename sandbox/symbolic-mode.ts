@@ -17,7 +17,8 @@ export function modeChange(mode: Mode): ModeChange {
 
 function parseClause(clause: string, whole: string): ModeChange[] {
   const match = CLAUSE.exec(clause);
-  if (match === null) throw new BuildError('COPY_INVALID', { path: '--chmod', reason: `${JSON.stringify(whole)} is not a mode` });
+  if (match === null)
+    throw new BuildError('COPY_INVALID', { path: '--chmod', reason: `${JSON.stringify(whole)} is not a mode` });
   const [, who = '', actions = ''] = match;
   const classes = who === '' || who.includes('a') ? 'ugo' : who;
   return [...actions.matchAll(/([-+=])([rwxXst]*|[ugo])(?=[-+=]|$)/g)].map(([, operator = '=', permissions = '']) => {
@@ -31,7 +32,11 @@ function parseClause(clause: string, whole: string): ModeChange[] {
 }
 
 /** The bits that `permissions` mean for `classes`; a single `u`, `g` or `o` copies that class' bits. */
-function bitsOf(permissions: string, classes: string, { mode, type }: { readonly mode: number; readonly type: 'directory' | 'other' }): number {
+function bitsOf(
+  permissions: string,
+  classes: string,
+  { mode, type }: { readonly mode: number; readonly type: 'directory' | 'other' },
+): number {
   let bits = 0;
   for (const letter of permissions) {
     for (const owner of classes) {

@@ -127,14 +127,13 @@ function load(): Syscalls {
   const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
   // The program itself: Node is linked to the C library that this system has, glibc or musl.
   const library = koffi.load(null);
-  const bind =
-    (prototype: string): Raw => {
-      const native = library.func(prototype) as Raw;
-      return (...args) => {
-        const result = native(...args);
-        return result === -1 ? -koffi.errno() : result;
-      };
+  const bind = (prototype: string): Raw => {
+    const native = library.func(prototype) as Raw;
+    return (...args) => {
+      const result = native(...args);
+      return result === -1 ? -koffi.errno() : result;
     };
+  };
   const getdents64 = process.arch === 'arm64' ? 61 : 217;
   const syscall = bind('long syscall(long, int, void *, size_t)');
   const copyRange = bind('long copy_file_range(int, void *, int, void *, size_t, unsigned int)');
@@ -166,9 +165,12 @@ function load(): Syscalls {
     copyFileRange: (from, to, size) => copyRange(from, null, to, null, size, 0),
     flock: bind('int flock(int, int)'),
     syncfs: bind('int syncfs(int)'),
-    syncfsAside: (fd) => new Promise((resolve, reject) => {
-      library.func('int syncfs(int)').async(fd, (error: unknown, result: number) => (error === null ? resolve(result) : reject(error as Error)));
-    }),
+    syncfsAside: (fd) =>
+      new Promise((resolve, reject) => {
+        library
+          .func('int syncfs(int)')
+          .async(fd, (error: unknown, result: number) => (error === null ? resolve(result) : reject(error as Error)));
+      }),
     unshare: bind('int unshare(int)'),
     mount: bind('int mount(const void *, const void *, const void *, unsigned long, const void *)'),
     umount2: bind('int umount2(const void *, int)'),
@@ -176,9 +178,33 @@ function load(): Syscalls {
 }
 
 const CODES: Readonly<Record<number, string>> = {
-  1: 'EPERM', 2: 'ENOENT', 5: 'EIO', 6: 'ENXIO', 11: 'EAGAIN', 12: 'ENOMEM', 13: 'EACCES', 16: 'EBUSY', 17: 'EEXIST', 18: 'EXDEV',
-  20: 'ENOTDIR', 21: 'EISDIR', 22: 'EINVAL', 23: 'ENFILE', 24: 'EMFILE', 27: 'EFBIG', 28: 'ENOSPC', 30: 'EROFS', 31: 'EMLINK',
-  34: 'ERANGE', 36: 'ENAMETOOLONG', 38: 'ENOSYS', 39: 'ENOTEMPTY', 40: 'ELOOP', 61: 'ENODATA', 95: 'ENOTSUP', 122: 'EDQUOT',
+  1: 'EPERM',
+  2: 'ENOENT',
+  5: 'EIO',
+  6: 'ENXIO',
+  11: 'EAGAIN',
+  12: 'ENOMEM',
+  13: 'EACCES',
+  16: 'EBUSY',
+  17: 'EEXIST',
+  18: 'EXDEV',
+  20: 'ENOTDIR',
+  21: 'EISDIR',
+  22: 'EINVAL',
+  23: 'ENFILE',
+  24: 'EMFILE',
+  27: 'EFBIG',
+  28: 'ENOSPC',
+  30: 'EROFS',
+  31: 'EMLINK',
+  34: 'ERANGE',
+  36: 'ENAMETOOLONG',
+  38: 'ENOSYS',
+  39: 'ENOTEMPTY',
+  40: 'ELOOP',
+  61: 'ENODATA',
+  95: 'ENOTSUP',
+  122: 'EDQUOT',
 };
 
 function codeOf(errno: number): string {

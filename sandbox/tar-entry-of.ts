@@ -4,7 +4,11 @@ import { NO_XATTRS, type Xattrs } from './extended-attributes.ts';
 import type { FileStat, FileType } from './file-stat.ts';
 
 /** The tar entry of a file at `path`, or `undefined` for a socket, which no archive holds. */
-export function tarEntryOf(path: ByteString, stat: FileStat, o: { readonly xattrs?: Xattrs; readonly target?: ByteString } = {}): TarEntry | undefined {
+export function tarEntryOf(
+  path: ByteString,
+  stat: FileStat,
+  o: { readonly xattrs?: Xattrs; readonly target?: ByteString } = {},
+): TarEntry | undefined {
   const type = typeOf(stat.type);
   if (type === undefined) return undefined;
   const isDevice = type === 'character-device' || type === 'block-device';
@@ -25,7 +29,17 @@ export function tarEntryOf(path: ByteString, stat: FileStat, o: { readonly xattr
 /** The tar entry that makes `path` a further name of the earlier entry `target`. */
 export function hardLinkEntry(path: ByteString, stat: FileStat, target: ByteString): TarEntry {
   const { mode, uid, gid, mtime } = stat;
-  return { path: toBytes(path), type: 'hardlink', mode, uid, gid, size: 0, mtime, xattrs: NO_XATTRS, linkPath: toBytes(target) };
+  return {
+    path: toBytes(path),
+    type: 'hardlink',
+    mode,
+    uid,
+    gid,
+    size: 0,
+    mtime,
+    xattrs: NO_XATTRS,
+    linkPath: toBytes(target),
+  };
 }
 
 function typeOf(type: FileType): TarEntryType | undefined {

@@ -28,7 +28,11 @@ export class TarOutput {
     try {
       this.#append(encodeTarEntry({ ...entry, mtime: { seconds, nanoseconds: 0 } }));
     } catch (error) {
-      throw new BuildError('LAYER_INVALID', { what: entry.path.toString(), reason: messageOf(error) }, { cause: error });
+      throw new BuildError(
+        'LAYER_INVALID',
+        { what: entry.path.toString(), reason: messageOf(error) },
+        { cause: error },
+      );
     }
   }
 
@@ -67,7 +71,7 @@ export class TarOutput {
   }
 
   #append(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const part = bytes.subarray(at, at + BUFFER_SIZE - this.#filled);
       this.#current.set(part, this.#filled);
       this.#advance(part.length);

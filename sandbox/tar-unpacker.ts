@@ -61,7 +61,7 @@ export class TarUnpacker implements TarHandler, Disposable {
   data(chunk: Uint8Array): void {
     const file = this.#file;
     if (file === undefined) return;
-    for (let at = 0; at < chunk.length; ) at += writeSync(file.fd, chunk, at, chunk.length - at, file.size + at);
+    for (let at = 0; at < chunk.length;) at += writeSync(file.fd, chunk, at, chunk.length - at, file.size + at);
     file.size += chunk.length;
     file.written = file.size;
   }
@@ -118,7 +118,8 @@ export class TarUnpacker implements TarHandler, Disposable {
     const from = writer.resolveParent(joinPath(this.#target.at, target));
     const fromPath = joinPath(from, baseName(target));
     if (fromPath === path) throw new FormatError('a hard link to itself');
-    if (!copyUp(writer, fromPath)) throw new FormatError(`a hard link to ${JSON.stringify(toText(target))}, which is not a file of this image`);
+    if (!copyUp(writer, fromPath))
+      throw new FormatError(`a hard link to ${JSON.stringify(toText(target))}, which is not a file of this image`);
     const directory = writer.directory(parent.path, unexpected);
     this.#clear(directory, name, 'always');
     writer.link(fromPath, path);
@@ -126,7 +127,8 @@ export class TarUnpacker implements TarHandler, Disposable {
 
   #whiteout(parent: TargetDirectory, name: ByteString): void {
     const { writer, whiteouts } = this.#target;
-    if (whiteouts === 'refuse') throw new FormatError(`no image can hold a file whose name begins with ${WHITEOUT_PREFIX}`);
+    if (whiteouts === 'refuse')
+      throw new FormatError(`no image can hold a file whose name begins with ${WHITEOUT_PREFIX}`);
     const whiteout = classifyWhiteout(Buffer.from(name, 'latin1'));
     if (whiteout.kind === 'opaque') {
       if (parent.path === '') this.#rootIsOpaque = true;
@@ -179,7 +181,10 @@ export class TarUnpacker implements TarHandler, Disposable {
 
   #describeRoot(entry: TarEntry): void {
     if (this.#target.whiteouts === 'refuse' || entry.type !== 'directory') return;
-    this.#target.writer.describeDirectory(this.#target.writer.directory('' as ByteString, unexpected), this.#metadata(entry));
+    this.#target.writer.describeDirectory(
+      this.#target.writer.directory('' as ByteString, unexpected),
+      this.#metadata(entry),
+    );
   }
 
   #metadata(entry: TarEntry): Metadata {
@@ -196,7 +201,8 @@ function check({ type, deviceMajor, deviceMinor, xattrs }: TarEntry): void {
   if (type === 'character-device' && deviceMajor === 0 && deviceMinor === 0) {
     throw new FormatError('a character device 0:0, which overlayfs takes for a removed file');
   }
-  for (const name of xattrs.keys()) if (isOverlayXattr(name)) throw new FormatError(`the extended attribute ${name}, which is overlayfs' own`);
+  for (const name of xattrs.keys())
+    if (isOverlayXattr(name)) throw new FormatError(`the extended attribute ${name}, which is overlayfs' own`);
 }
 
 function impliedParent({ mtime }: TarEntry): Metadata {

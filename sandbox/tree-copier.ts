@@ -67,7 +67,11 @@ export class TreeCopier implements TreeVisitor {
     this.#clear(target, name);
     if (stat.links > 1 && this.#link(target, name, stat)) return;
     if (stat.type === 'file') this.#regular(target, name, { entry, path });
-    else if (stat.type === 'symlink') this.#writer.createLink(target, name, { target: readLink(entry), metadata: this.#policy.describe(stat, NO_XATTRS) });
+    else if (stat.type === 'symlink')
+      this.#writer.createLink(target, name, {
+        target: readLink(entry),
+        metadata: this.#policy.describe(stat, NO_XATTRS),
+      });
     else this.#node(target, name, stat);
   }
 
@@ -82,11 +86,16 @@ export class TreeCopier implements TreeVisitor {
     return target;
   }
 
-  #makeDirectory(name: ByteString, entry: TreeEntry, xattrs: Xattrs): { readonly parent: TargetDirectory; readonly made: Metadata } {
+  #makeDirectory(
+    name: ByteString,
+    entry: TreeEntry,
+    xattrs: Xattrs,
+  ): { readonly parent: TargetDirectory; readonly made: Metadata } {
     const parent = this.#target();
     const standing = this.#writer.standing(parent, name);
     if (standing !== undefined && standing.stat.type !== 'directory') {
-      if (this.#policy.conflicts === 'error') throw conflict(parent, name, 'a directory cannot replace what is not a directory there');
+      if (this.#policy.conflicts === 'error')
+        throw conflict(parent, name, 'a directory cannot replace what is not a directory there');
       if (standing.where === 'upper') this.#writer.remove(parent, name);
     }
     const made = this.#policy.describe(entry.stat, xattrs);
@@ -98,7 +107,8 @@ export class TreeCopier implements TreeVisitor {
   #clear(target: TargetDirectory, name: ByteString): void {
     const standing = this.#writer.standing(target, name);
     if (standing === undefined) return this.#writer.removeWhiteout(target, name);
-    if (standing.stat.type === 'directory' && this.#policy.conflicts === 'error') throw conflict(target, name, 'a file cannot replace the directory there');
+    if (standing.stat.type === 'directory' && this.#policy.conflicts === 'error')
+      throw conflict(target, name, 'a file cannot replace the directory there');
     if (standing.where === 'upper') this.#writer.remove(target, name);
     return undefined;
   }
@@ -115,7 +125,11 @@ export class TreeCopier implements TreeVisitor {
     return true;
   }
 
-  #regular(target: TargetDirectory, name: ByteString, { entry, path }: { readonly entry: TreeEntry; readonly path: ByteString }): void {
+  #regular(
+    target: TargetDirectory,
+    name: ByteString,
+    { entry, path }: { readonly entry: TreeEntry; readonly path: ByteString },
+  ): void {
     const { size } = entry.stat;
     const from = openFile(entry);
     let to: number | undefined;
@@ -124,7 +138,7 @@ export class TreeCopier implements TreeVisitor {
       const metadata = this.#policy.describe(entry.stat, contentXattrs(from));
       to = this.#writer.createFile(target, name, metadata.mode);
       if (data === undefined) copyContent(from, to, size);
-      else for (let at = 0; at < data.length; ) at += writeSync(to, data, at);
+      else for (let at = 0; at < data.length;) at += writeSync(to, data, at);
       checkUnchanged(statOf(from), entry.stat, path);
       this.#writer.describeNew(to, target, metadata);
     } finally {
@@ -135,7 +149,11 @@ export class TreeCopier implements TreeVisitor {
 
   #node(target: TargetDirectory, name: ByteString, stat: FileStat): void {
     if (stat.type === 'socket') return;
-    this.#writer.createNode(target, name, { kind: typeBits(stat.type), device: deviceNumber(stat), metadata: this.#policy.describe(stat, NO_XATTRS) });
+    this.#writer.createNode(target, name, {
+      kind: typeBits(stat.type),
+      device: deviceNumber(stat),
+      metadata: this.#policy.describe(stat, NO_XATTRS),
+    });
   }
 }
 

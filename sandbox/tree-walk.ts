@@ -38,7 +38,14 @@ const MAX_DEPTH = 1000;
 export function walkTree(root: WalkRoot, visitor: TreeVisitor): void {
   const { hidden, excluded, included } = root.filter;
   const base = { root, visitor, filtered: hidden !== undefined || excluded !== undefined || included !== undefined };
-  visit(base, { directory: root.directory, path: '' as ByteString, treePath: root.path, depth: 0, included: included === undefined, announce: () => undefined });
+  visit(base, {
+    directory: root.directory,
+    path: '' as ByteString,
+    treePath: root.path,
+    depth: 0,
+    included: included === undefined,
+    announce: () => undefined,
+  });
 }
 
 interface Walk {
@@ -60,7 +67,10 @@ interface Place {
 
 function visit(walk: Walk, place: Place): void {
   if (place.depth > MAX_DEPTH) {
-    throw new BuildError('PATH_INVALID', { path: toText(place.treePath).slice(0, 200), reason: `is more than ${MAX_DEPTH} directories deep` });
+    throw new BuildError('PATH_INVALID', {
+      path: toText(place.treePath).slice(0, 200),
+      reason: `is more than ${MAX_DEPTH} directories deep`,
+    });
   }
   for (const name of listNames(place.directory)) {
     const path = joinPath(place.path, name);
@@ -93,7 +103,14 @@ function descend(walk: Walk, place: Place, { path, entry, verdict }: Step): void
   };
   if (verdict === 'take') announce();
   const included = place.included || walk.root.filter.included?.matches(toText(path)) === true;
-  visit(walk, { directory, path, treePath: joinPath(place.treePath, entry.name), depth: place.depth + 1, included, announce });
+  visit(walk, {
+    directory,
+    path,
+    treePath: joinPath(place.treePath, entry.name),
+    depth: place.depth + 1,
+    included,
+    announce,
+  });
   if (announced) walk.visitor.leave(path);
 }
 

@@ -37,14 +37,16 @@ export async function unpackArchive(o: ArchiveRequest): Promise<boolean> {
     const content = contentOf(fd)[Symbol.asyncIterator]();
     const head = await firstBlock(content, path);
     if (head === undefined) {
-      if (o.request.action.unpack === 'always') throw new BuildError('ARCHIVE_INVALID', { path, reason: 'it is no tar archive, compressed or not' });
+      if (o.request.action.unpack === 'always')
+        throw new BuildError('ARCHIVE_INVALID', { path, reason: 'it is no tar archive, compressed or not' });
       return false;
     }
     await unpack(o, head, content);
     checkUnchanged(statOf(fd), o.entry.stat, o.path);
     return true;
   } catch (error) {
-    if (error instanceof FormatError) throw new BuildError('ARCHIVE_INVALID', { path, reason: messageOf(error) }, { cause: error });
+    if (error instanceof FormatError)
+      throw new BuildError('ARCHIVE_INVALID', { path, reason: messageOf(error) }, { cause: error });
     throw error;
   } finally {
     syscalls().close(fd);
@@ -70,7 +72,9 @@ async function unpack(o: ArchiveRequest, head: Buffer, rest: AsyncIterator<Uint8
     unpacker.finish();
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
-    throw new FormatError(unpacker.current === '' ? error.message : `entry ${JSON.stringify(unpacker.current)}: ${error.message}`);
+    throw new FormatError(
+      unpacker.current === '' ? error.message : `entry ${JSON.stringify(unpacker.current)}: ${error.message}`,
+    );
   } finally {
     await rest.return?.();
   }
@@ -82,7 +86,8 @@ function adjustment({ owner, change, mtime }: MadeBy): NonNullable<UnpackTarget[
     ...metadata,
     ...owner,
     ...(mtime !== undefined && { mtime }),
-    ...(change !== undefined && type !== 'symlink' && { mode: change(metadata.mode, type === 'directory' ? 'directory' : 'other') }),
+    ...(change !== undefined &&
+      type !== 'symlink' && { mode: change(metadata.mode, type === 'directory' ? 'directory' : 'other') }),
   });
 }
 
@@ -117,7 +122,7 @@ function contentOf(fd: number): AsyncIterable<Uint8Array> {
 }
 
 async function* bytesOf(fd: number): AsyncGenerator<Uint8Array> {
-  for (let at = 0; ; ) {
+  for (let at = 0; ;) {
     const chunk = Buffer.allocUnsafe(256 << 10);
     const read = readSync(fd, chunk, 0, chunk.length, at);
     if (read === 0) return;

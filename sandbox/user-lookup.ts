@@ -35,12 +35,20 @@ export function resolveUserInTree({ directories, user: text }: FileCalls['resolv
   }
   const gid = entry?.gid ?? 0;
   // The primary group must be among the supplementary ones (CVE-2023-25173).
-  const named = entry === undefined ? [] : groupsOf(directories).filter(({ members }) => members.includes(entry.name)).map((found) => found.gid);
+  const named =
+    entry === undefined
+      ? []
+      : groupsOf(directories)
+          .filter(({ members }) => members.includes(entry.name))
+          .map((found) => found.gid);
   return { uid, gid, additionalGids: [...new Set([gid, ...named])], home };
 }
 
 /** The ids that --chown means: a number alone is uid and gid, a name has its primary group. @throws USER_NOT_FOUND */
-export function resolveOwnership(directories: readonly string[], owner: Ownership): { readonly uid: number; readonly gid: number } {
+export function resolveOwnership(
+  directories: readonly string[],
+  owner: Ownership,
+): { readonly uid: number; readonly gid: number } {
   const number = numberOf(owner.user);
   const entry = number === undefined && owner.user !== '' ? findUser(passwdOf(directories), owner.user) : undefined;
   const uid = owner.user === '' ? 0 : (number ?? entry?.uid);
@@ -76,19 +84,28 @@ function numberOf(text: string): number | undefined {
 function passwdOf(directories: readonly string[]): PasswdEntry[] {
   return linesOf(directories, '/etc/passwd').flatMap(([name = '', , uid = '', gid = '', , home = '']) => {
     const ids = [numberOf(uid), numberOf(gid)] as const;
-    return name === '' || ids[0] === undefined || ids[1] === undefined ? [] : [{ name, uid: ids[0], gid: ids[1], home: home === '' ? '/' : home }];
+    return name === '' || ids[0] === undefined || ids[1] === undefined
+      ? []
+      : [{ name, uid: ids[0], gid: ids[1], home: home === '' ? '/' : home }];
   });
 }
 
 function groupsOf(directories: readonly string[]): GroupEntry[] {
   return linesOf(directories, '/etc/group').flatMap(([name = '', , id = '', members = '']) => {
     const gid = numberOf(id);
-    return name === '' || gid === undefined ? [] : [{ name, gid, members: members.split(',').filter((member) => member !== '') }];
+    return name === '' || gid === undefined
+      ? []
+      : [{ name, gid, members: members.split(',').filter((member) => member !== '') }];
   });
 }
 
 function linesOf(directories: readonly string[], path: string): string[][] {
   const bytes = readFileInTree({ directories, path, maxBytes: MAX_BYTES });
-  const lines = Buffer.from(bytes ?? []).toString('utf8').split('\n');
-  return lines.map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#')).map((line) => line.split(':'));
+  const lines = Buffer.from(bytes ?? [])
+    .toString('utf8')
+    .split('\n');
+  return lines
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => line.split(':'));
 }

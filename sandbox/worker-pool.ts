@@ -37,7 +37,11 @@ export class WorkerPool implements AsyncDisposable {
   }
 
   /** Does one job. @throws whatever the job throws; `signal.reason` where it was aborted. */
-  async call<N extends keyof FileCalls>(name: N, args: FileCalls[N]['args'], o: JobOptions = {}): Promise<FileCalls[N]['result']> {
+  async call<N extends keyof FileCalls>(
+    name: N,
+    args: FileCalls[N]['args'],
+    o: JobOptions = {},
+  ): Promise<FileCalls[N]['result']> {
     o.signal?.throwIfAborted();
     using job = this.#open(o.signal);
     job.send({ kind: 'call', job: job.id, name, args, cancel: job.cancel });
@@ -74,7 +78,11 @@ export class WorkerPool implements AsyncDisposable {
   }
 
   /** The bytes that a job makes, no faster than they are taken. */
-  async *source<N extends keyof FileSources>(name: N, args: FileSources[N]['args'], o: JobOptions = {}): AsyncGenerator<Uint8Array> {
+  async *source<N extends keyof FileSources>(
+    name: N,
+    args: FileSources[N]['args'],
+    o: JobOptions = {},
+  ): AsyncGenerator<Uint8Array> {
     o.signal?.throwIfAborted();
     using job = this.#open(o.signal);
     job.send({ kind: 'source', job: job.id, name, args, cancel: job.cancel });
@@ -207,7 +215,7 @@ async function* joined(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Ar
   let buffer = new Uint8Array(SINK_MESSAGE);
   let filled = 0;
   for await (const chunk of bytes) {
-    for (let at = 0; at < chunk.length; ) {
+    for (let at = 0; at < chunk.length;) {
       const part = chunk.subarray(at, at + buffer.length - filled);
       buffer.set(part, filled);
       filled += part.length;

@@ -3,9 +3,27 @@ import type { FileCalls, FileSinks, FileSources } from './file-jobs.ts';
 
 /** From the main thread to a worker. `job` numbers what belongs together; `cancel` is one shared word, not 0 once the caller has given up. */
 export type ToWorker =
-  | { readonly kind: 'call'; readonly job: number; readonly name: keyof FileCalls; readonly args: unknown; readonly cancel: Int32Array }
-  | { readonly kind: 'sink'; readonly job: number; readonly name: keyof FileSinks; readonly args: unknown; readonly cancel: Int32Array }
-  | { readonly kind: 'source'; readonly job: number; readonly name: keyof FileSources; readonly args: unknown; readonly cancel: Int32Array }
+  | {
+      readonly kind: 'call';
+      readonly job: number;
+      readonly name: keyof FileCalls;
+      readonly args: unknown;
+      readonly cancel: Int32Array;
+    }
+  | {
+      readonly kind: 'sink';
+      readonly job: number;
+      readonly name: keyof FileSinks;
+      readonly args: unknown;
+      readonly cancel: Int32Array;
+    }
+  | {
+      readonly kind: 'source';
+      readonly job: number;
+      readonly name: keyof FileSources;
+      readonly args: unknown;
+      readonly cancel: Int32Array;
+    }
   | { readonly kind: 'chunk'; readonly job: number; readonly data: Uint8Array }
   | { readonly kind: 'end'; readonly job: number }
   | { readonly kind: 'pull'; readonly job: number }
@@ -20,7 +38,12 @@ export type FromWorker =
 
 /** An error as data: classes do not survive the way between threads. */
 export type PlainError =
-  | { readonly kind: 'build'; readonly code: ErrorCode; readonly detail: ErrorDetails[ErrorCode]; readonly hint?: string }
+  | {
+      readonly kind: 'build';
+      readonly code: ErrorCode;
+      readonly detail: ErrorDetails[ErrorCode];
+      readonly hint?: string;
+    }
   | { readonly kind: 'cancelled' }
   | { readonly kind: 'other'; readonly message: string; readonly stack?: string; readonly code?: string };
 
@@ -33,7 +56,12 @@ export class Cancelled extends Error {
 export function encodeError(error: unknown): PlainError {
   if (error instanceof Cancelled) return { kind: 'cancelled' };
   if (isBuildError(error)) {
-    return { kind: 'build', code: error.code, detail: error.detail, ...(error.hint === undefined ? {} : { hint: error.hint }) };
+    return {
+      kind: 'build',
+      code: error.code,
+      detail: error.detail,
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+    };
   }
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? { code: error.code } : {};
   const stack = error instanceof Error && error.stack !== undefined ? { stack: error.stack } : {};

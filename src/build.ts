@@ -44,7 +44,7 @@ export async function build(
   const platforms = platformsOf(request);
   await using workers = await openWorkers(store, started);
   await using inputs = await openInputs(request, { workers, emit, signal });
-  const dockerfile = parseInputs(inputs);
+  const dockerfile = parseInputs(inputs, request);
   const { content, index, sandbox, slots } = workers;
   await using assembler = openAssembler({ content, cache: index, codec: sandbox.layers, slots: slots.cpu });
   const shared = {

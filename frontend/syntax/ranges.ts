@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import type * as dockerfileAstModule from 'dockerfile-ast';
 import type { Argument, Instruction as AstInstruction, Variable } from 'dockerfile-ast';
 import type { SourceRange } from '../../src/core/diagnostic.ts';
 import type { EscapeCharacter } from './elements.ts';
@@ -64,7 +65,7 @@ class AstLine {
   }
 }
 
-type DockerfileAst = typeof import('dockerfile-ast');
+type DockerfileAst = typeof dockerfileAstModule;
 
 const require = createRequire(import.meta.url);
 

@@ -19,7 +19,9 @@ if (argv.length === 3 && (argv[2] === '--version' || argv[2] === '-v')) {
 /** Threads that a build needs take as long to start as the command line takes to load: both begin at once. */
 async function loadApi(purpose: 'build' | 'other'): Promise<TsbuildApi> {
   const api = await import('../index.ts');
-  return purpose === 'other' ? api : { ...api, build: (await api.prepareBuild()).build };
+  if (purpose === 'other') return api;
+  const prepared = await api.prepareBuild();
+  return { ...api, build: (request, store) => prepared.build(request, store) };
 }
 
 /** Other commands are bare words. A wrong guess only costs time. */

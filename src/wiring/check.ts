@@ -5,8 +5,7 @@ import { digestOf } from '../oci/digest.ts';
 import { MediaTypes } from '../oci/media-type.ts';
 import type { Platform } from '../oci/platform.ts';
 import { checkOutcome } from '../../frontend/lint/check-outcome.ts';
-import { parseDockerfile } from '../../frontend/parse.ts';
-import { openInputs } from './inputs.ts';
+import { openInputs, parseText } from './inputs.ts';
 import { givenArgs, plan, platformsOf } from './plan.ts';
 import type { CheckResult } from '../store-handle.ts';
 import { openWorkers } from './workers.ts';
@@ -21,7 +20,7 @@ export async function check(request: BuildRequest, store: StoreOptions): Promise
   await using workers = await openWorkers(store);
   await using inputs = await openInputs(request, { workers, emit, signal });
   const { bytes: text, path: file } = inputs.dockerfile;
-  const { dockerfile, diagnostics: flaws } = parseDockerfile(text, { file });
+  const { dockerfile, diagnostics: flaws } = parseText(inputs, request);
   if (flaws.some(({ severity }) => severity === 'error')) return { file, text, diagnostics: flaws, failed: true };
   const [platform] = platformsOf(request);
   if (platform === undefined) return { file, text, diagnostics: flaws, failed: false };

@@ -6,7 +6,7 @@ import type { GitSource, HttpSource, Secrets } from '../core/source.ts';
 import type { LocalTree } from '../core/tree.ts';
 import type { Dockerfile } from '../../frontend/ast.ts';
 import type { NamedContext } from '../../frontend/lower-request.ts';
-import { parseDockerfile } from '../../frontend/parse.ts';
+import { parseDockerfile, type ParseResult } from '../../frontend/parse.ts';
 import { internalStep } from './internal-step.ts';
 import type { DockerfileText } from '../source/dockerfile-file.ts';
 import { openGitSource } from '../source/git.ts';
@@ -64,15 +64,20 @@ export async function openInputs(
 }
 
 /** The Dockerfile's syntax tree. @throws DOCKERFILE_INVALID with everything that is wrong */
-export function parseInputs({ dockerfile: { bytes, path } }: BuildInputs): Dockerfile {
-  const { dockerfile, diagnostics } = parseDockerfile(bytes, { file: path });
-  if (diagnostics.some(({ severity }) => severity === 'error')) {
-    throw new BuildError('DOCKERFILE_INVALID', {
-      file: path,
-      diagnostics: diagnostics.filter(({ severity }) => severity === 'error'),
-    });
-  }
+export function parseInputs(inputs: Pick<BuildInputs, 'dockerfile'>, request: BuildRequest): Dockerfile {
+  const { dockerfile, diagnostics } = parseText(inputs, request);
+  const errors = diagnostics.filter(({ severity }) => severity === 'error');
+  if (errors.length > 0) throw new BuildError('DOCKERFILE_INVALID', { file: dockerfile.file, diagnostics: errors });
   return dockerfile;
+}
+
+/** The syntax tree together with what is wrong in it. BUILDKIT_SYNTAX overrides the file's own directive. */
+export function parseText(
+  { dockerfile: { bytes, path } }: Pick<BuildInputs, 'dockerfile'>,
+  request: BuildRequest,
+): ParseResult {
+  const syntax = request.buildArgs?.get('BUILDKIT_SYNTAX');
+  return parseDockerfile(bytes, { file: path, ...(syntax === undefined ? {} : { syntax }) });
 }
 
 interface Opening {

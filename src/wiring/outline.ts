@@ -50,5 +50,5 @@ async function withDockerfile<T>(
   const signal = request.signal ?? new AbortController().signal;
   await using workers = await openWorkers(store);
   await using inputs: BuildInputs = await openInputs(request, { workers, emit, signal });
-  return look(parseInputs(inputs), { inputs });
+  return look(parseInputs(inputs, request), { inputs });
 }

@@ -81,51 +81,57 @@ interface Exporting {
   readonly status: (status: { readonly id: string; readonly current: number; readonly total?: number }) => void;
 }
 
-async function exportOne(output: Output, exporting: Exporting): Promise<ReadyImage | undefined> {
-  const { ports, request, solved } = exporting;
-  const { workers, signal } = ports;
-  const { stdout } = request;
+function exportOne(output: Output, exporting: Exporting): Promise<ReadyImage | undefined> {
   switch (output.type) {
     case 'cacheonly':
-      return undefined;
-    case 'local': {
-      const trees = solved.map(({ plan, stack }) =>
-        solved.length === 1 ? { stack } : { stack, directory: formatPlatform(plan.platform).replaceAll('/', '_') },
-      );
-      const { exportLocalFiles } = await import('../export/local-files.ts');
-      await exportLocalFiles(workers.sandbox.files, { dest: output.dest, trees, signal });
-      return undefined;
-    }
-    case 'tar': {
-      const [only, ...more] = solved;
-      if (only === undefined || more.length > 0)
-        throw new BuildError('OUTPUT_INVALID', { output: 'type=tar', reason: 'it holds one platform only' });
-      const { exportTarFile } = await import('../export/local-files.ts');
-      await exportTarFile(workers.sandbox.files, {
-        dest: output.dest,
-        stdout,
-        stack: only.stack,
-        epochSeconds: only.plan.epochSeconds,
-        signal,
-      });
-      return undefined;
-    }
+      return Promise.resolve(undefined);
+    case 'local':
+      return exportLocal(output, exporting);
+    case 'tar':
+      return exportTar(output, exporting);
     case 'image':
       return exportImage(output, exporting);
     case 'oci':
-    case 'docker': {
-      const image = await assembleOnce(output, defaultCompression(output), exporting);
-      const images = [{ image: image.root, names: output.names.map(fullName) }];
-      const place = { dest: output.dest, stdout, images, signal };
-      if (output.type === 'docker')
-        await (await import('../export/docker-archive.ts')).exportDockerArchive(workers.content, place);
-      else
-        await (
-          await import('../export/oci-layout.ts')
-        ).exportOciLayout(workers.content, { ...place, form: output.form });
-      return image;
-    }
+    case 'docker':
+      return exportArchive(output, exporting);
   }
+}
+
+async function exportLocal({ dest }: Output & { type: 'local' }, { solved, ports }: Exporting): Promise<undefined> {
+  const { exportLocalFiles } = await import('../export/local-files.ts');
+  const trees = solved.map(({ plan, stack }) =>
+    solved.length === 1 ? { stack } : { stack, directory: formatPlatform(plan.platform).replaceAll('/', '_') },
+  );
+  await exportLocalFiles(ports.workers.sandbox.files, { dest, trees, signal: ports.signal });
+}
+
+async function exportTar(
+  { dest }: Output & { type: 'tar' },
+  { solved, ports, request: { stdout } }: Exporting,
+): Promise<undefined> {
+  const [only, ...more] = solved;
+  if (only === undefined || more.length > 0) {
+    throw new BuildError('OUTPUT_INVALID', { output: 'type=tar', reason: 'it holds one platform only' });
+  }
+  const { exportTarFile } = await import('../export/local-files.ts');
+  const { stack, plan } = only;
+  const { signal } = ports;
+  await exportTarFile(ports.workers.sandbox.files, { dest, stdout, stack, epochSeconds: plan.epochSeconds, signal });
+}
+
+async function exportArchive(output: Output & { type: 'oci' | 'docker' }, exporting: Exporting): Promise<ReadyImage> {
+  const { content } = exporting.ports.workers;
+  const image = await assembleOnce(output, defaultCompression(output), exporting);
+  const images = [{ image: image.root, names: output.names.map(fullName) }];
+  const place = { dest: output.dest, stdout: exporting.request.stdout, images, signal: exporting.ports.signal };
+  if (output.type === 'docker') {
+    const { exportDockerArchive } = await import('../export/docker-archive.ts');
+    await exportDockerArchive(content, place);
+  } else {
+    const { exportOciLayout } = await import('../export/oci-layout.ts');
+    await exportOciLayout(content, { ...place, form: output.form });
+  }
+  return image;
 }
 
 async function exportImage(output: Output & { type: 'image' }, exporting: Exporting): Promise<ReadyImage> {

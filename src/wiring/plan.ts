@@ -89,7 +89,7 @@ async function lowerWithImages(
       case 'complete':
         return result;
       case 'invalid':
-        throw new BuildError('DOCKERFILE_INVALID', { file: dockerfile.file, diagnostics: result.diagnostics });
+        throw invalid(dockerfile, request, result.diagnostics);
       case 'needs-images': {
         const resolved = await Promise.all(result.requests.map((wanted) => resolveImage(wanted, request, ports)));
         for (const [index, { key }] of result.requests.entries()) {
@@ -99,6 +99,22 @@ async function lowerWithImages(
       }
     }
   }
+}
+
+function invalid(
+  dockerfile: Dockerfile,
+  { target = '' }: BuildRequest,
+  diagnostics: readonly Diagnostic[],
+): BuildError {
+  const [first] = diagnostics;
+  if (first?.code !== 'StageNotFound')
+    return new BuildError('DOCKERFILE_INVALID', { file: dockerfile.file, diagnostics });
+  const known = dockerfile.stages.map(({ name, index }) => name ?? String(index));
+  return new BuildError(
+    'STAGE_NOT_FOUND',
+    { stage: target, known },
+    first.help === undefined ? {} : { hint: first.help },
+  );
 }
 
 async function resolveImage(

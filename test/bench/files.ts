@@ -39,7 +39,9 @@ for (let run = 0; run < runs; run++) {
   await timed('touched digest', () => sandbox.files.contentDigest(tree, selection));
   const layer = await timed('copy', () => sandbox.files.run(op, [tree]));
   await timed('write tar', () => sandbox.layers.writeTar(layer, [], { to: temp.at('t.tar') }));
-  await timed('apply tar', () => sandbox.layers.apply(createReadStream(temp.at('t.tar'), { highWaterMark: 1 << 20 }), []));
+  await timed('apply tar', () =>
+    sandbox.layers.apply(createReadStream(temp.at('t.tar'), { highWaterMark: 1 << 20 }), []),
+  );
   await timed('export tar', async () => {
     let size = 0;
     for await (const chunk of sandbox.files.exportTar([layer])) size += chunk.length;
@@ -51,7 +53,9 @@ for (let run = 0; run < runs; run++) {
     for (let i = 0; i < 20; i++) await step(sandbox, temp.path, layer);
   });
 }
-process.stdout.write(`${'milliseconds'.padEnd(42)}${'best'.padStart(10)}${'median'.padStart(10)}${'CPU best'.padStart(10)}\n`);
+process.stdout.write(
+  `${'milliseconds'.padEnd(42)}${'best'.padStart(10)}${'median'.padStart(10)}${'CPU best'.padStart(10)}\n`,
+);
 for (const [name, measured] of times) {
   const sorted = measured.toSorted((a, b) => a - b);
   const figures = [sorted[0], sorted[Math.floor(sorted.length / 2)], Math.min(...(cpuTimes.get(name) ?? []))];
@@ -61,9 +65,14 @@ for (const [name, measured] of times) {
 for (const temp of temps) temp[Symbol.dispose]();
 context[Symbol.dispose]();
 
-async function step(sandbox: Awaited<ReturnType<typeof openSandbox>>, temp: string, base: Parameters<typeof sandbox.snapshotter.remove>[0]): Promise<void> {
+async function step(
+  sandbox: Awaited<ReturnType<typeof openSandbox>>,
+  temp: string,
+  base: Parameters<typeof sandbox.snapshotter.remove>[0],
+): Promise<void> {
   await using active = await sandbox.snapshotter.prepare([base]);
-  if (active.root.type === 'overlay' && active.root.upper !== undefined) writeFileSync(join(active.root.upper, 'made'), 'x');
+  if (active.root.type === 'overlay' && active.root.upper !== undefined)
+    writeFileSync(join(active.root.upper, 'made'), 'x');
   const made = await active.commit();
   const to = join(temp, 'step.tar');
   await sandbox.layers.writeTar(made, [base], { to });
@@ -91,5 +100,6 @@ function makeContext(root: string): void {
 
 function touchAll(root: string): void {
   const now = new Date();
-  for (let i = 0; i < files; i++) utimesSync(join(root, `d${Math.floor(i / 1000)}`, `e${Math.floor(i / 50) % 20}`, `file-${i}.txt`), now, now);
+  for (let i = 0; i < files; i++)
+    utimesSync(join(root, `d${Math.floor(i / 1000)}`, `e${Math.floor(i / 50) % 20}`, `file-${i}.txt`), now, now);
 }

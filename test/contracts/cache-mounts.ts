@@ -11,7 +11,14 @@ import { describeWith } from '../support/requires.ts';
 import { openTemp } from '../support/temp.ts';
 import { readTree } from '../support/tree.ts';
 
-const request = (change: Partial<CacheMountRequest> = {}): CacheMountRequest => ({ id: '/root/.cache', sharing: 'shared', mode: 0o755, uid: 0, gid: 0, ...change });
+const request = (change: Partial<CacheMountRequest> = {}): CacheMountRequest => ({
+  id: '/root/.cache',
+  sharing: 'shared',
+  mode: 0o755,
+  uid: 0,
+  gid: 0,
+  ...change,
+});
 
 /** Whether acquiring waits: it has not come about once another acquisition, asked for later, has. */
 async function waits(mounts: CacheMounts, change: Partial<CacheMountRequest>): Promise<boolean> {
@@ -23,7 +30,9 @@ async function waits(mounts: CacheMounts, change: Partial<CacheMountRequest>): P
     },
     () => true,
   );
-  for (let i = 0; i < 3; i++) await using _other = await mounts.acquire(request({ id: `other ${i}`, sharing: 'private' }));
+  for (let i = 0; i < 3; i++) {
+    await using _other = await mounts.acquire(request({ id: `other ${i}`, sharing: 'private' }));
+  }
   abort.abort();
   return await attempt;
 }
@@ -43,10 +52,19 @@ export function cacheMountsContract(name: string, open: () => Promise<SandboxUnd
     });
     it('acquire: id, owner and mode tell directories apart; no id becomes a path', async () => {
       await using rig = await open();
-      const requests = [{}, { id: '../../../etc' }, { id: 'a/b' }, { id: '.' }, { uid: 5 }, { gid: 5 }, { mode: 0o1777 }];
+      const requests = [
+        {},
+        { id: '../../../etc' },
+        { id: 'a/b' },
+        { id: '.' },
+        { uid: 5 },
+        { gid: 5 },
+        { mode: 0o1777 },
+      ];
       const leases = await Promise.all(requests.map((change) => rig.sandbox.cacheMounts.acquire(request(change))));
       expect(new Set(leases.map(({ path }) => path)).size).toBe(requests.length);
-      for (const { path } of leases) expect(path).toMatch(new RegExp(`^${rig.stateDir}/cache-mounts/[0-9a-f]{32}/data$`));
+      for (const { path } of leases)
+        expect(path).toMatch(new RegExp(`^${rig.stateDir}/cache-mounts/[0-9a-f]{32}/data$`));
       const { uid, gid, mode } = statSync(leases[6]!.path);
       expect([uid, gid, mode & 0o7777]).toEqual([0, 0, 0o1777]);
       expect(statSync(leases[4]!.path).uid).toBe(5);
@@ -73,7 +91,8 @@ export function cacheMountsContract(name: string, open: () => Promise<SandboxUnd
     });
     it('private: each gets its own, and the next one what the last one left', async () => {
       await using rig = await open();
-      const acquire = (): ReturnType<CacheMounts['acquire']> => rig.sandbox.cacheMounts.acquire(request({ sharing: 'private' }));
+      const acquire = (): ReturnType<CacheMounts['acquire']> =>
+        rig.sandbox.cacheMounts.acquire(request({ sharing: 'private' }));
       {
         await using a = await acquire();
         await using b = await acquire();
@@ -85,7 +104,10 @@ export function cacheMountsContract(name: string, open: () => Promise<SandboxUnd
     });
     it('locked: a process that is killed gives its lock up', async () => {
       await using rig = await open();
-      const child = fork(resolve(import.meta.dirname, '../sandbox/fixtures/hold-cache-mount.ts'), [rig.stateDir, JSON.stringify(request({ sharing: 'locked' }))]);
+      const child = fork(resolve(import.meta.dirname, '../sandbox/fixtures/hold-cache-mount.ts'), [
+        rig.stateDir,
+        JSON.stringify(request({ sharing: 'locked' })),
+      ]);
       const ended = once(child, 'exit');
       await once(child, 'message');
       expect(await waits(rig.sandbox.cacheMounts, { sharing: 'locked' })).toBe(true);
@@ -109,18 +131,28 @@ export function cacheMountsContract(name: string, open: () => Promise<SandboxUnd
     it('seed: fills the directory the first time only, from a stage or a context', async () => {
       await using rig = await open();
       using temp = openTemp();
-      const layer = await changed(rig.sandbox, [], 'mkdir -p d/sub; echo 1 > d/sub/f; chown 3:4 d/sub/f; ln -s sub d/l');
+      const layer = await changed(
+        rig.sandbox,
+        [],
+        'mkdir -p d/sub; echo 1 > d/sub/f; chown 3:4 d/sub/f; ln -s sub d/l',
+      );
       const seed = { tree: { kind: 'layers', stack: [layer] }, path: '/d' } as const;
       {
         await using lease = await rig.sandbox.cacheMounts.acquire(request({ seed, uid: 9 }));
-        expect(readTree(lease.path)).toEqual({ l: 'symlink 0:0 -> sub', sub: 'directory 755 0:0', 'sub/f': 'file 644 3:4 "1\\n"' });
+        expect(readTree(lease.path)).toEqual({
+          l: 'symlink 0:0 -> sub',
+          sub: 'directory 755 0:0',
+          'sub/f': 'file 644 3:4 "1\\n"',
+        });
         expect(statSync(lease.path).uid).toBe(9);
         writeFileSync(join(lease.path, 'sub/f'), '2');
       }
       await using lease = await rig.sandbox.cacheMounts.acquire(request({ seed, uid: 9 }));
       expect(readFileSync(join(lease.path, 'sub/f'), 'utf8')).toBe('2');
       const context = contextOf(temp, { 'a/x': 'X', 'a/y': 'Y' }, ['a/y']);
-      await using other = await rig.sandbox.cacheMounts.acquire(request({ id: 'local', seed: { tree: context, path: '/a' } }));
+      await using other = await rig.sandbox.cacheMounts.acquire(
+        request({ id: 'local', seed: { tree: context, path: '/a' } }),
+      );
       expect(Object.keys(readTree(other.path))).toEqual(['x']);
     });
     it('list, remove: by id, with sizes; what is in use stays', async () => {

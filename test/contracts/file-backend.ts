@@ -1,5 +1,17 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { expect, it } from 'vitest';
 import type { CopyAction, FileAction, FileOp } from '../../src/core/graph.ts';
@@ -31,7 +43,10 @@ const layersOf = (...stack: readonly LayerId[]): Tree => ({ kind: 'layers', stac
 export function fileBackendContract(name: string, open: () => Promise<SandboxUnderTest>): void {
   describeWith(['root', 'overlay'], `file backend: ${name}`, () => {
     /** The tree after doing `actions` on `base` with files of `source`, as lines. */
-    const result = async (rig: SandboxUnderTest, o: { readonly source: Tree; readonly actions: readonly FileAction[]; readonly base?: string }): Promise<Record<string, string>> => {
+    const result = async (
+      rig: SandboxUnderTest,
+      o: { readonly source: Tree; readonly actions: readonly FileAction[]; readonly base?: string },
+    ): Promise<Record<string, string>> => {
       const base = await changed(rig.sandbox, [], o.base ?? 'true');
       const layer = await rig.sandbox.files.run(opOf(...o.actions), [layersOf(base), o.source]);
       using out = openTemp();
@@ -40,7 +55,8 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       const lines = readTree(out.at('x'));
       for (const line of owners.split('\n')) {
         const [path = '', owner = ''] = line.split('\t');
-        if (lines[path] !== undefined) lines[path] = lines[path].replace(/ \d+:\d+/, owner === '0:0' ? '' : ` ${owner}`);
+        if (lines[path] !== undefined)
+          lines[path] = lines[path].replace(/ \d+:\d+/, owner === '0:0' ? '' : ` ${owner}`);
       }
       return lines;
     };
@@ -62,19 +78,46 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       await using rig = await open();
       using temp = openTemp();
       const source = contextOf(temp, { 'd/a': 'A', f: 'F' });
-      const actions = [copyOf(['/f'], '/new'), copyOf(['/f'], '/have'), copyOf(['/d/.'], '/dot'), copyOf(['/d/'], '/slash/'), copyOf(['/../../f'], '/up')];
-      expect(Object.keys(await result(rig, { source, actions, base: 'mkdir have' }))).toEqual(['dot', 'dot/a', 'have', 'have/f', 'new', 'slash', 'slash/a', 'up']);
+      const actions = [
+        copyOf(['/f'], '/new'),
+        copyOf(['/f'], '/have'),
+        copyOf(['/d/.'], '/dot'),
+        copyOf(['/d/'], '/slash/'),
+        copyOf(['/../../f'], '/up'),
+      ];
+      expect(Object.keys(await result(rig, { source, actions, base: 'mkdir have' }))).toEqual([
+        'dot',
+        'dot/a',
+        'have',
+        'have/f',
+        'new',
+        'slash',
+        'slash/a',
+        'up',
+      ]);
     });
     it('copy: several sources need a directory', async () => {
       await using rig = await open();
       using temp = openTemp();
       const source = contextOf(temp, { a1: '1', a2: '2' });
-      await expect(result(rig, { source, actions: [copyOf(['/a1', '/a2'], '/x')] })).rejects.toMatchObject({ code: 'COPY_INVALID' });
-      await expect(result(rig, { source, actions: [copyOf(['/a*'], '/x')] })).rejects.toMatchObject({ code: 'COPY_INVALID' });
-      expect(Object.keys(await result(rig, { source, actions: [copyOf(['/a1', '/a2'], '/x/')] }))).toEqual(['x', 'x/a1', 'x/a2']);
-      expect(Object.keys(await result(rig, { source, actions: [copyOf(['/a?'], '/x')], base: 'mkdir x' }))).toEqual(['x', 'x/a1', 'x/a2']);
+      await expect(result(rig, { source, actions: [copyOf(['/a1', '/a2'], '/x')] })).rejects.toMatchObject({
+        code: 'COPY_INVALID',
+      });
+      await expect(result(rig, { source, actions: [copyOf(['/a*'], '/x')] })).rejects.toMatchObject({
+        code: 'COPY_INVALID',
+      });
+      expect(Object.keys(await result(rig, { source, actions: [copyOf(['/a1', '/a2'], '/x/')] }))).toEqual([
+        'x',
+        'x/a1',
+        'x/a2',
+      ]);
+      expect(Object.keys(await result(rig, { source, actions: [copyOf(['/a?'], '/x')], base: 'mkdir x' }))).toEqual([
+        'x',
+        'x/a1',
+        'x/a2',
+      ]);
     });
-    it('copy: an existing destination keeps its attributes, directories in it get the source\'s (6)', async () => {
+    it("copy: an existing destination keeps its attributes, directories in it get the source's (6)", async () => {
       await using rig = await open();
       using temp = openTemp();
       const source = contextOf(temp, { 'd/in/f': 'F', 'd/in': { type: 'directory', mode: 0o700 } });
@@ -90,15 +133,26 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       await using rig = await open();
       using temp = openTemp();
       const source = contextOf(temp, { 'd/f': 'F', d: { type: 'directory', mode: 0o750 } });
-      const lines = await result(rig, { source, actions: [copyOf(['/d'], '/like'), copyOf(['/d'], '/plain/'), copyOf(['/'], '/all')] });
-      expect(lines).toMatchObject({ like: 'directory 755', plain: 'directory 755', all: 'directory 755', 'all/d': 'directory 750' });
+      const lines = await result(rig, {
+        source,
+        actions: [copyOf(['/d'], '/like'), copyOf(['/d'], '/plain/'), copyOf(['/'], '/all')],
+      });
+      expect(lines).toMatchObject({
+        like: 'directory 755',
+        plain: 'directory 755',
+        all: 'directory 755',
+        'all/d': 'directory 750',
+      });
     });
     it('copy: owner and mode hold for all that is made, octal modes for missing parents too (7)', async () => {
       await using rig = await open();
       using temp = openTemp();
       const source = contextOf(temp, { 'd/f': { content: 'F', mode: 0o755 }, 'd/l': { target: 'f' } });
       const owner = { user: '7', group: '8' };
-      const lines = await result(rig, { source, actions: [copyOf(['/d'], '/p/x', { owner, mode: 0o604 }), copyOf(['/d'], '/q/x', { mode: 'u=rwX,go=rX' })] });
+      const lines = await result(rig, {
+        source,
+        actions: [copyOf(['/d'], '/p/x', { owner, mode: 0o604 }), copyOf(['/d'], '/q/x', { mode: 'u=rwX,go=rX' })],
+      });
       expect(lines).toEqual({
         p: 'directory 604 7:8',
         'p/x': 'directory 604 7:8',
@@ -116,18 +170,38 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       const source = contextOf(temp, { f: 'F' });
       const base = 'mkdir etc; echo app:x:100:101::/home/app:/bin/sh > etc/passwd; echo staff:x:50: > etc/group';
       const owned = async (user: string, group?: string): Promise<string | undefined> =>
-        (await result(rig, { source, base, actions: [copyOf(['/f'], '/f', { owner: { user, ...(group !== undefined && { group }) } })] }))['f'];
+        (
+          await result(rig, {
+            source,
+            base,
+            actions: [copyOf(['/f'], '/f', { owner: { user, ...(group !== undefined && { group }) } })],
+          })
+        )['f'];
       expect(await owned('app')).toBe('file 644 100:101 "F"');
       expect(await owned('app', 'staff')).toBe('file 644 100:50 "F"');
       expect(await owned('1000')).toBe('file 644 1000:1000 "F"');
-      await expect(owned('nobody')).rejects.toMatchObject({ code: 'USER_NOT_FOUND', message: expect.stringContaining('"nobody" in /etc/passwd') as string });
-      await expect(owned('app', 'nogroup')).rejects.toMatchObject({ code: 'USER_NOT_FOUND', detail: { file: '/etc/group' } });
+      await expect(owned('nobody')).rejects.toMatchObject({
+        code: 'USER_NOT_FOUND',
+        message: expect.stringContaining('"nobody" in /etc/passwd') as string,
+      });
+      await expect(owned('app', 'nogroup')).rejects.toMatchObject({
+        code: 'USER_NOT_FOUND',
+        detail: { file: '/etc/group' },
+      });
     });
     it('copy: only the named path is followed, links below are copied as links (8)', async () => {
       await using rig = await open();
       using temp = openTemp();
-      const source = contextOf(temp, { 'real/f': 'F', 'real/l': { target: '/real/f' }, dir: { target: '/real' }, file: { target: 'real/f' }, out: { target: '../../real/f' } });
-      expect(await result(rig, { source, actions: [copyOf(['/dir'], '/d'), copyOf(['/file', '/out'], '/x/')] })).toEqual({
+      const source = contextOf(temp, {
+        'real/f': 'F',
+        'real/l': { target: '/real/f' },
+        dir: { target: '/real' },
+        file: { target: 'real/f' },
+        out: { target: '../../real/f' },
+      });
+      expect(
+        await result(rig, { source, actions: [copyOf(['/dir'], '/d'), copyOf(['/file', '/out'], '/x/')] }),
+      ).toEqual({
         d: 'directory 755',
         'd/f': 'file 644 "F"',
         'd/l': 'symlink -> /real/f',
@@ -141,9 +215,20 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       using temp = openTemp();
       const source = contextOf(temp, { f: 'F' });
       const base = 'mkdir real; ln -s /real abs; ln -s ../../../real rel; ln -s /gone/here dangling; ln -s loop loop';
-      const lines = await result(rig, { source, base, actions: [copyOf(['/f'], '/abs/a'), copyOf(['/f'], '/rel/'), copyOf(['/f'], '/dangling/x')] });
-      expect(lines).toMatchObject({ 'real/a': 'file 644 "F"', 'real/f': 'file 644 "F"', 'gone/here/x': 'file 644 "F"', abs: 'symlink -> /real' });
-      await expect(result(rig, { source, base, actions: [copyOf(['/f'], '/loop/x')] })).rejects.toMatchObject({ code: 'PATH_INVALID' });
+      const lines = await result(rig, {
+        source,
+        base,
+        actions: [copyOf(['/f'], '/abs/a'), copyOf(['/f'], '/rel/'), copyOf(['/f'], '/dangling/x')],
+      });
+      expect(lines).toMatchObject({
+        'real/a': 'file 644 "F"',
+        'real/f': 'file 644 "F"',
+        'gone/here/x': 'file 644 "F"',
+        abs: 'symlink -> /real',
+      });
+      await expect(result(rig, { source, base, actions: [copyOf(['/f'], '/loop/x')] })).rejects.toMatchObject({
+        code: 'PATH_INVALID',
+      });
     });
     it('copy: files replace files, never through their links; kinds do not mix (14, 15)', async () => {
       await using rig = await open();
@@ -151,21 +236,39 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       const source = contextOf(temp, { f: 'new', 'd/x': 'X', 'd/sub/y': 'Y' });
       const base = 'echo old > f; ln f other; mkdir -p x/x t/sub; touch t/sub/z; touch u';
       const lines = await result(rig, { source, base, actions: [copyOf(['/f'], '/'), copyOf(['/d'], '/t')] });
-      expect(lines).toMatchObject({ f: 'file 644 "new"', other: 'file 644 "old\\n"', 't/sub/z': 'file 644 ""', 't/sub/y': 'file 644 "Y"' });
-      await expect(result(rig, { source, base, actions: [copyOf(['/d'], '/x')] })).rejects.toMatchObject({ code: 'COPY_INVALID', detail: { path: '/x/x' } });
-      await expect(result(rig, { source, base, actions: [copyOf(['/d'], '/u')] })).rejects.toMatchObject({ code: 'COPY_INVALID' });
-      await expect(result(rig, { source, base, actions: [copyOf(['/f'], '/u/v/w')] })).rejects.toMatchObject({ code: 'COPY_INVALID' });
+      expect(lines).toMatchObject({
+        f: 'file 644 "new"',
+        other: 'file 644 "old\\n"',
+        't/sub/z': 'file 644 ""',
+        't/sub/y': 'file 644 "Y"',
+      });
+      await expect(result(rig, { source, base, actions: [copyOf(['/d'], '/x')] })).rejects.toMatchObject({
+        code: 'COPY_INVALID',
+        detail: { path: '/x/x' },
+      });
+      await expect(result(rig, { source, base, actions: [copyOf(['/d'], '/u')] })).rejects.toMatchObject({
+        code: 'COPY_INVALID',
+      });
+      await expect(result(rig, { source, base, actions: [copyOf(['/f'], '/u/v/w')] })).rejects.toMatchObject({
+        code: 'COPY_INVALID',
+      });
     });
     it('copy: context files belong to root, files of a stage keep their owners, hard links, modes and attributes (12, 15, 16, 17)', async () => {
       await using rig = await open();
       using temp = openTemp();
       const local = contextOf(temp, { f: { content: 'F', uid: 1000, gid: 1000, mode: 0o4755 } });
       expect(await result(rig, { source: local, actions: [copyOf(['/f'], '/f')] })).toEqual({ f: 'file 4755 "F"' });
-      const stage = await changed(rig.sandbox, [], 'mkdir d; cp /bin/true d/ping; chown 3:4 d/ping; chmod 4755 d/ping; setcap cap_net_raw+ep d/ping; ln d/ping d/pong; mkfifo d/p; mknod d/n c 1 3');
+      const stage = await changed(
+        rig.sandbox,
+        [],
+        'mkdir d; cp /bin/true d/ping; chown 3:4 d/ping; chmod 4755 d/ping; setcap cap_net_raw+ep d/ping; ln d/ping d/pong; mkfifo d/p; mknod d/n c 1 3',
+      );
       const base = await changed(rig.sandbox, [], 'true');
       const layer = await rig.sandbox.files.run(opOf(copyOf(['/d'], '/to')), [layersOf(base), layersOf(stage)]);
       const shown = await seen(rig.sandbox, [base, layer], "stat -c '%n %a %u:%g %h %F' to/*; getcap to/ping");
-      expect(shown).toMatch(/^to\/n .*character special file\nto\/p .* fifo\nto\/ping 4755 3:4 2 regular file\nto\/pong 4755 3:4 2 regular file\nto\/ping cap_net_raw=ep\n$/);
+      expect(shown).toMatch(
+        /^to\/n .*character special file\nto\/p .* fifo\nto\/ping 4755 3:4 2 regular file\nto\/pong 4755 3:4 2 regular file\nto\/ping cap_net_raw=ep\n$/,
+      );
     });
     it('copy: times are kept to the nanosecond, or are those of the epoch', async () => {
       await using rig = await open();
@@ -174,40 +277,78 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       execFileSync('touch', ['-d', '@1600000000.123456789', `${source.root}/d/f`, `${source.root}/d`]);
       const base = await changed(rig.sandbox, [], 'true');
       const kept = await rig.sandbox.files.run(opOf(copyOf(['/'], '/x/')), [layersOf(base), source]);
-      expect(await seen(rig.sandbox, [base, kept], 'stat -c %.9Y x/d/f x/d')).toBe('1600000000.123456789\n1600000000.123456789\n');
-      const dated = await rig.sandbox.files.run({ ...opOf(copyOf(['/'], '/x/')), epochSeconds: 1000 }, [layersOf(base), source]);
+      expect(await seen(rig.sandbox, [base, kept], 'stat -c %.9Y x/d/f x/d')).toBe(
+        '1600000000.123456789\n1600000000.123456789\n',
+      );
+      const dated = await rig.sandbox.files.run({ ...opOf(copyOf(['/'], '/x/')), epochSeconds: 1000 }, [
+        layersOf(base),
+        source,
+      ]);
       expect(await seen(rig.sandbox, [base, dated], 'stat -c %Y x x/d x/d/f')).toBe('1000\n1000\n1000\n');
     });
     it('copy: wildcards match names, also none; a missing literal is an error (27)', async () => {
       await using rig = await open();
       using temp = openTemp();
-      const source = contextOf(temp, { 'a.txt': '1', 'b.txt': '2', '.c.txt': '3', 'd/e.txt': '4', 'g[1]': '5', 'app/Main.ts': '6' }, ['b.txt', 'hidden']);
+      const source = contextOf(
+        temp,
+        { 'a.txt': '1', 'b.txt': '2', '.c.txt': '3', 'd/e.txt': '4', 'g[1]': '5', 'app/Main.ts': '6' },
+        ['b.txt', 'hidden'],
+      );
       writeTree(source.root, { 'hidden/secret': 's' });
-      const names = async (...sources: string[]): Promise<string[]> => Object.keys(await result(rig, { source, actions: [copyOf(sources, '/x/')] }));
+      const names = async (...sources: string[]): Promise<string[]> =>
+        Object.keys(await result(rig, { source, actions: [copyOf(sources, '/x/')] }));
       expect(await names('/*.txt')).toEqual(['x', 'x/.c.txt', 'x/a.txt']);
       expect(await names('/*/e.txt')).toEqual(['x', 'x/e.txt']);
       expect(await names(String.raw`/g\[1\]`, '/[!a]*[.]nothing')).toEqual(['x', 'x/g[1]']);
       expect(await names('/no*')).toEqual([]);
-      const failure = async (path: string): Promise<string> => names(path).then(() => 'no failure', (error: unknown) => String(error));
+      const failure = async (path: string): Promise<string> =>
+        names(path).then(
+          () => 'no failure',
+          (error: unknown) => String(error),
+        );
       expect(await failure('/app/main.ts')).toContain('did you mean "/app/Main.ts"?');
       expect(await failure('/a.tx')).toContain('did you mean "/a.txt"?');
-      expect(await failure('/hidden/secret')).toContain('it exists, but the pattern "hidden" of .dockerignore excludes it');
+      expect(await failure('/hidden/secret')).toContain(
+        'it exists, but the pattern "hidden" of .dockerignore excludes it',
+      );
       expect(await failure('/b.txt')).toContain('pattern "b.txt"');
       expect(await failure('/a.txt/b')).toContain('is not in the build context');
     });
     it('copy: ignored files do not exist, re-included ones do (24)', async () => {
       await using rig = await open();
       using temp = openTemp();
-      const source = contextOf(temp, { 'd/keep/x': 'X', 'd/drop/y': 'Y', 'd/z': 'Z', 'e/f': 'F', 'l': { target: 'd/z' } }, ['d', '!d/keep', 'e']);
-      expect(Object.keys(await result(rig, { source, actions: [copyOf(['/'], '/o/')] }))).toEqual(['o', 'o/d', 'o/d/keep', 'o/d/keep/x', 'o/l']);
-      await expect(result(rig, { source, actions: [copyOf(['/l'], '/o/')] })).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' });
-      await expect(result(rig, { source, actions: [copyOf(['/e'], '/o/')] })).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' });
+      const source = contextOf(
+        temp,
+        { 'd/keep/x': 'X', 'd/drop/y': 'Y', 'd/z': 'Z', 'e/f': 'F', l: { target: 'd/z' } },
+        ['d', '!d/keep', 'e'],
+      );
+      expect(Object.keys(await result(rig, { source, actions: [copyOf(['/'], '/o/')] }))).toEqual([
+        'o',
+        'o/d',
+        'o/d/keep',
+        'o/d/keep/x',
+        'o/l',
+      ]);
+      await expect(result(rig, { source, actions: [copyOf(['/l'], '/o/')] })).rejects.toMatchObject({
+        code: 'SOURCE_NOT_FOUND',
+      });
+      await expect(result(rig, { source, actions: [copyOf(['/e'], '/o/')] })).rejects.toMatchObject({
+        code: 'SOURCE_NOT_FOUND',
+      });
     });
     it('copy: --exclude is relative to each source', async () => {
       await using rig = await open();
       using temp = openTemp();
-      const source = contextOf(temp, { 'a/x.png': '1', 'a/x.txt': '2', 'a/b/y.png': '3', 'c.png': '4', 'home.txt': '5', 'hold.txt': '6' });
-      const names = async (sources: string[], exclude: string[]): Promise<string[]> => Object.keys(await result(rig, { source, actions: [copyOf(sources, '/o/', { exclude })] }));
+      const source = contextOf(temp, {
+        'a/x.png': '1',
+        'a/x.txt': '2',
+        'a/b/y.png': '3',
+        'c.png': '4',
+        'home.txt': '5',
+        'hold.txt': '6',
+      });
+      const names = async (sources: string[], exclude: string[]): Promise<string[]> =>
+        Object.keys(await result(rig, { source, actions: [copyOf(sources, '/o/', { exclude })] }));
       expect(await names(['/a'], ['*.png'])).toEqual(['o', 'o/b', 'o/b/y.png', 'o/x.txt']);
       expect(await names(['/a'], ['**/*.png'])).toEqual(['o', 'o/b', 'o/x.txt']);
       expect(await names(['/h*'], ['hom*'])).toEqual(['o', 'o/hold.txt']);
@@ -216,8 +357,15 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
     it('copy: --parents keeps the directories behind the pivot', async () => {
       await using rig = await open();
       using temp = openTemp();
-      const source = contextOf(temp, { 'p/a/package.json': '1', 'p/b/package.json': '2', 'p/b/src/x': '3', 'p/b': { type: 'directory', mode: 0o711 }, other: '4' });
-      const copied = async (sources: string[], exclude: string[] = []): Promise<Record<string, string>> => await result(rig, { source, actions: [copyOf(sources, '/o', { parents: 'keep', exclude })] });
+      const source = contextOf(temp, {
+        'p/a/package.json': '1',
+        'p/b/package.json': '2',
+        'p/b/src/x': '3',
+        'p/b': { type: 'directory', mode: 0o711 },
+        other: '4',
+      });
+      const copied = async (sources: string[], exclude: string[] = []): Promise<Record<string, string>> =>
+        await result(rig, { source, actions: [copyOf(sources, '/o', { parents: 'keep', exclude })] });
       expect(await copied(['/p/*/package.json'])).toEqual({
         o: 'directory 755',
         'o/p': 'directory 755',
@@ -227,7 +375,14 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
         'o/p/b/package.json': 'file 644 "2"',
       });
       expect(Object.keys(await copied(['/p/./b/src']))).toEqual(['o', 'o/b', 'o/b/src', 'o/b/src/x']);
-      expect(Object.keys(await copied(['/./**/x', '/other']))).toEqual(['o', 'o/other', 'o/p', 'o/p/b', 'o/p/b/src', 'o/p/b/src/x']);
+      expect(Object.keys(await copied(['/./**/x', '/other']))).toEqual([
+        'o',
+        'o/other',
+        'o/p',
+        'o/p/b',
+        'o/p/b/src',
+        'o/p/b/src/x',
+      ]);
       expect(Object.keys(await copied(['/p/./*/**/nothing*']))).toEqual(['o']);
       await expect(copied(['/p/./c/src'])).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' });
     });
@@ -235,13 +390,21 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       await using rig = await open();
       using temp = openTemp();
       writeFileSync(temp.at('secret'), 'secret');
-      const source = contextOf(temp, { abs: { target: temp.at('secret') }, rel: { target: '../secret' }, dir: { target: '/etc' } });
+      const source = contextOf(temp, {
+        abs: { target: temp.at('secret') },
+        rel: { target: '../secret' },
+        dir: { target: '/etc' },
+      });
       for (const path of ['/abs', '/rel', '/dir/passwd', '/dir/pass*']) {
-        const outcome = await result(rig, { source, actions: [copyOf([path], '/x/')] }).catch((error: unknown) => error);
+        const outcome = await result(rig, { source, actions: [copyOf([path], '/x/')] }).catch(
+          (error: unknown) => error,
+        );
         if (path.endsWith('*')) expect(outcome).toEqual({});
         else expect(outcome).toMatchObject({ code: 'SOURCE_NOT_FOUND' });
       }
-      expect(await result(rig, { source, actions: [copyOf(['/'], '/x/')] })).toMatchObject({ 'x/rel': 'symlink -> ../secret' });
+      expect(await result(rig, { source, actions: [copyOf(['/'], '/x/')] })).toMatchObject({
+        'x/rel': 'symlink -> ../secret',
+      });
     });
     it('copy: names may be any bytes, and long (37)', async () => {
       await using rig = await open();
@@ -253,7 +416,9 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       const base = await changed(rig.sandbox, [], 'true');
       await rig.sandbox.files.contentDigest(source, whole);
       const layer = await rig.sandbox.files.run(opOf(copyOf(['/'], '/y')), [layersOf(base), source]);
-      expect(await seen(rig.sandbox, [base, layer], `cd y; cat bad*; cat é*; printf 'bad\\n\\377\\376' | xargs -0 cat`)).toBe('oddlongodd');
+      expect(
+        await seen(rig.sandbox, [base, layer], `cd y; cat bad*; cat é*; printf 'bad\\n\\377\\376' | xargs -0 cat`),
+      ).toBe('oddlongodd');
       using out = openTemp();
       await rig.sandbox.files.exportTo([layer], out.at('o'));
       expect(existsSync(Buffer.concat([Buffer.from(`${out.at('o')}/y/bad\n`), Buffer.of(0xff, 0xfe)]))).toBe(true);
@@ -266,7 +431,9 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       truncateSync(`${source.root}/sparse`, 50_000_000);
       const base = await changed(rig.sandbox, [], 'true');
       const layer = await rig.sandbox.files.run(opOf(copyOf(['/'], '/y')), [layersOf(base), source]);
-      expect(await seen(rig.sandbox, [base, layer], 'stat -c %s y/big y/sparse; tail -c1 y/big; head -c5 y/sparse')).toBe('3000000\n50000000\nxstart');
+      expect(
+        await seen(rig.sandbox, [base, layer], 'stat -c %s y/big y/sparse; tail -c1 y/big; head -c5 y/sparse'),
+      ).toBe('3000000\n50000000\nxstart');
       expect((await rig.sandbox.snapshotter.usage(layer)).bytes).toBeLessThan(10_000_000);
     });
     it('copy: a context that changed since its digest is refused (41)', async () => {
@@ -282,13 +449,20 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       await rig.sandbox.files.run(opOf(copyOf(['/d'], '/x')), [layersOf(base), source]);
       rmSync(`${source.root}/d`, { recursive: true });
       writeFileSync(`${source.root}/d`, 'a file now');
-      await expect(rig.sandbox.files.run(opOf(copyOf(['/d'], '/x')), [layersOf(base), source])).rejects.toMatchObject({ code: 'CONTEXT_CHANGED' });
+      await expect(rig.sandbox.files.run(opOf(copyOf(['/d'], '/x')), [layersOf(base), source])).rejects.toMatchObject({
+        code: 'CONTEXT_CHANGED',
+      });
     });
 
     it('add: archives are recognised by content and unpacked like tar -x (28, 29)', async () => {
       await using rig = await open();
       using temp = openTemp();
-      const tar = tarOf({ path: 'd/', mode: 0o700 }, { path: 'd/f', content: 'F', uid: 5, gid: 6 }, { path: 'deep/er/g', content: 'G' }, { path: 'l', link: '/etc' });
+      const tar = tarOf(
+        { path: 'd/', mode: 0o700 },
+        { path: 'd/f', content: 'F', uid: 5, gid: 6 },
+        { path: 'deep/er/g', content: 'G' },
+        { path: 'l', link: '/etc' },
+      );
       const bz2 = execFileSync('bzip2', ['-c'], { input: tar });
       const xz = execFileSync('xz', ['-c'], { input: tar });
       const forms: Record<string, Uint8Array> = { tar, gz: gzipSync(tar), zst: zstdCompressSync(tar), bz2, xz };
@@ -312,19 +486,41 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
     it('add: what only looks like an archive is copied, unless unpacking was asked for (28)', async () => {
       await using rig = await open();
       using temp = openTemp();
-      const source = contextOf(temp, { 'a.tar.gz': { content: gzipSync('text') }, 'b.tar': 'text', 'c.gz': { content: Buffer.of(0x1f, 0x8b, 1, 2, 3) } });
-      const lines = await result(rig, { source, actions: [copyOf(['/a.tar.gz', '/b.tar', '/c.gz'], '/x/', { unpack: 'auto' })] });
+      const source = contextOf(temp, {
+        'a.tar.gz': { content: gzipSync('text') },
+        'b.tar': 'text',
+        'c.gz': { content: Buffer.of(0x1f, 0x8b, 1, 2, 3) },
+      });
+      const lines = await result(rig, {
+        source,
+        actions: [copyOf(['/a.tar.gz', '/b.tar', '/c.gz'], '/x/', { unpack: 'auto' })],
+      });
       expect(Object.keys(lines)).toEqual(['x', 'x/a.tar.gz', 'x/b.tar', 'x/c.gz']);
-      await expect(result(rig, { source, actions: [copyOf(['/b.tar'], '/x/', { unpack: 'always' })] })).rejects.toMatchObject({ code: 'ARCHIVE_INVALID' });
+      await expect(
+        result(rig, { source, actions: [copyOf(['/b.tar'], '/x/', { unpack: 'always' })] }),
+      ).rejects.toMatchObject({ code: 'ARCHIVE_INVALID' });
     });
     it('add: an archive goes through links of the tree, and not out of it (29)', async () => {
       await using rig = await open();
       using temp = openTemp();
       writeFileSync(temp.at('canary'), 'untouched');
-      const archive = tarOf({ path: '' + 'lib/x', content: 'X' }, { path: 'esc', link: temp.path }, { path: 'esc/canary', content: 'evil' });
+      const archive = tarOf(
+        { path: '' + 'lib/x', content: 'X' },
+        { path: 'esc', link: temp.path },
+        { path: 'esc/canary', content: 'evil' },
+      );
       const source = contextOf(temp, { a: { content: archive } });
-      const lines = await result(rig, { source, base: 'mkdir -p usr/lib real; ln -s /usr/lib lib; ln -s /real abs; chmod 711 real', actions: [copyOf(['/a'], '/', { unpack: 'auto' }), copyOf(['/a'], '/abs', { unpack: 'auto' })] });
-      expect(lines).toMatchObject({ 'usr/lib/x': 'file 644 "X"', lib: 'symlink -> /usr/lib', 'real/lib/x': 'file 644 "X"', real: 'directory 711' });
+      const lines = await result(rig, {
+        source,
+        base: 'mkdir -p usr/lib real; ln -s /usr/lib lib; ln -s /real abs; chmod 711 real',
+        actions: [copyOf(['/a'], '/', { unpack: 'auto' }), copyOf(['/a'], '/abs', { unpack: 'auto' })],
+      });
+      expect(lines).toMatchObject({
+        'usr/lib/x': 'file 644 "X"',
+        lib: 'symlink -> /usr/lib',
+        'real/lib/x': 'file 644 "X"',
+        real: 'directory 711',
+      });
       expect(readFileSync(temp.at('canary'), 'utf8')).toBe('untouched');
     });
     it.each([
@@ -335,23 +531,39 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       await using rig = await open();
       using temp = openTemp();
       const source = contextOf(temp, { a: { content: bytes } });
-      await expect(result(rig, { source, actions: [copyOf(['/a'], '/x', { unpack: 'auto' })] })).rejects.toMatchObject({ code: 'ARCHIVE_INVALID', detail: { path: '/a' } });
+      await expect(result(rig, { source, actions: [copyOf(['/a'], '/x', { unpack: 'auto' })] })).rejects.toMatchObject({
+        code: 'ARCHIVE_INVALID',
+        detail: { path: '/a' },
+      });
     });
     it('add: owner, mode and exclusions hold inside archives', async () => {
       await using rig = await open();
       using temp = openTemp();
-      const source = contextOf(temp, { a: { content: tarOf({ path: 'd/' }, { path: 'd/f', content: 'F', uid: 5 }, { path: 'd/g.md' }) } });
+      const source = contextOf(temp, {
+        a: { content: tarOf({ path: 'd/' }, { path: 'd/f', content: 'F', uid: 5 }, { path: 'd/g.md' }) },
+      });
       const change = { unpack: 'auto', owner: { user: '9' }, mode: 'go-rwx', exclude: ['**/*.md'] } as const;
-      expect(await result(rig, { source, actions: [copyOf(['/a'], '/x', change)] })).toEqual({ x: 'directory 755 9:9', 'x/d': 'directory 700 9:9', 'x/d/f': 'file 600 9:9 "F"' });
+      expect(await result(rig, { source, actions: [copyOf(['/a'], '/x', change)] })).toEqual({
+        x: 'directory 755 9:9',
+        'x/d': 'directory 700 9:9',
+        'x/d/f': 'file 600 9:9 "F"',
+      });
     });
 
     it('mkdir: makes parents for the owner, leaves what is there (10)', async () => {
       await using rig = await open();
       using temp = openTemp();
       const source = contextOf(temp, {});
-      const mkdir = (path: string): FileAction => ({ type: 'mkdir', path, mode: 0o755, owner: { user: '1000', group: '0' } });
+      const mkdir = (path: string): FileAction => ({
+        type: 'mkdir',
+        path,
+        mode: 0o755,
+        owner: { user: '1000', group: '0' },
+      });
       const base = 'mkdir -m 700 have; chown 3:3 have; mkdir real; ln -s /real link; touch file';
-      expect(await result(rig, { source, base, actions: [mkdir('/have/a/b'), mkdir('/have'), mkdir('/link/c')] })).toEqual({
+      expect(
+        await result(rig, { source, base, actions: [mkdir('/have/a/b'), mkdir('/have'), mkdir('/link/c')] }),
+      ).toEqual({
         file: 'file 644 ""',
         have: 'directory 700 3:3',
         'have/a': 'directory 755 1000:0',
@@ -360,13 +572,27 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
         real: 'directory 755',
         'real/c': 'directory 755 1000:0',
       });
-      await expect(result(rig, { source, base, actions: [mkdir('/file/x')] })).rejects.toMatchObject({ code: 'PATH_INVALID' });
+      await expect(result(rig, { source, base, actions: [mkdir('/file/x')] })).rejects.toMatchObject({
+        code: 'PATH_INVALID',
+      });
     });
     it('write: a heredoc becomes a file, or goes into a directory', async () => {
       await using rig = await open();
       using temp = openTemp();
-      const write = (dest: string, change: Partial<Extract<FileAction, { type: 'write' }>> = {}): FileAction => ({ type: 'write', dest, name: 'EOF', data: Buffer.from('text'), mode: 0o644, ...change });
-      const actions = [write('/a'), write('/d/'), write('/have', { mode: 0o755, owner: { user: '4' } }), write('/a', { data: Buffer.from('again') })];
+      const write = (dest: string, change: Partial<Extract<FileAction, { type: 'write' }>> = {}): FileAction => ({
+        type: 'write',
+        dest,
+        name: 'EOF',
+        data: Buffer.from('text'),
+        mode: 0o644,
+        ...change,
+      });
+      const actions = [
+        write('/a'),
+        write('/d/'),
+        write('/have', { mode: 0o755, owner: { user: '4' } }),
+        write('/a', { data: Buffer.from('again') }),
+      ];
       expect(await result(rig, { source: contextOf(temp, {}), base: 'mkdir have', actions })).toEqual({
         a: 'file 644 "again"',
         d: 'directory 755',
@@ -380,25 +606,37 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       using temp = openTemp();
       const source = contextOf(temp, { f: 'F' });
       const users = await changed(rig.sandbox, [], 'mkdir etc; echo app:x:100:101::/:/ > etc/passwd');
-      const op: FileOp = { kind: 'file', base: 'scratch', users: 0, actions: [copyOf(['/f'], '/tmp/f', { owner: { user: 'app' } })] };
+      const op: FileOp = {
+        kind: 'file',
+        base: 'scratch',
+        users: 0,
+        actions: [copyOf(['/f'], '/tmp/f', { owner: { user: 'app' } })],
+      };
       const layer = await rig.sandbox.files.run(op, [layersOf(users), source]);
-      expect(await seen(rig.sandbox, [layer], "find . -mindepth 1 -printf '%P %m %U:%G\n'")).toBe('tmp 755 100:101\ntmp/f 644 100:101\n');
+      expect(await seen(rig.sandbox, [layer], "find . -mindepth 1 -printf '%P %m %U:%G\n'")).toBe(
+        'tmp 755 100:101\ntmp/f 644 100:101\n',
+      );
     });
     it('run: nothing is left of an operation that failed or was aborted', async () => {
       await using rig = await open();
       using temp = openTemp();
       const source = contextOf(temp, { f: 'F' });
       const base = await changed(rig.sandbox, [], 'true');
-      await expect(rig.sandbox.files.run(opOf(copyOf(['/f'], '/f'), copyOf(['/g'], '/g')), [layersOf(base), source])).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' });
+      await expect(
+        rig.sandbox.files.run(opOf(copyOf(['/f'], '/f'), copyOf(['/g'], '/g')), [layersOf(base), source]),
+      ).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' });
       const abort = AbortSignal.abort(new Error('the user'));
-      await expect(rig.sandbox.files.run(opOf(copyOf(['/f'], '/f')), [layersOf(base), source], { signal: abort })).rejects.toThrow('the user');
+      await expect(
+        rig.sandbox.files.run(opOf(copyOf(['/f'], '/f')), [layersOf(base), source], { signal: abort }),
+      ).rejects.toThrow('the user');
     });
 
     it('contentDigest: changes with names, types, modes, targets and data, not with times or place (13)', async () => {
       await using rig = await open();
       using temp = openTemp();
       const files: TreeLiteral = { 'd/a': 'A', 'd/l': { target: 'a' }, 'd/sub/x': 'X' };
-      const digest = (tree: LocalTree, selection = whole): Promise<string> => rig.sandbox.files.contentDigest(tree, selection);
+      const digest = (tree: LocalTree, selection = whole): Promise<string> =>
+        rig.sandbox.files.contentDigest(tree, selection);
       const tree = contextOf(temp, files);
       const before = await digest(tree);
       const changes: Record<string, () => void> = {
@@ -440,7 +678,9 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       expect(await rig.sandbox.files.contentDigest(tree, selection)).toBe(before);
       writeTree(tree.root, { 'a/x': 'changed' });
       expect(await rig.sandbox.files.contentDigest(tree, selection)).not.toBe(before);
-      await expect(rig.sandbox.files.contentDigest(tree, { ...selection, paths: ['/gone'] })).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' });
+      await expect(rig.sandbox.files.contentDigest(tree, { ...selection, paths: ['/gone'] })).rejects.toMatchObject({
+        code: 'SOURCE_NOT_FOUND',
+      });
     });
     it('contentDigest: kept digests are as good as new ones', async () => {
       await using rig = await open();
@@ -473,12 +713,26 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
 
     it('readFile: follows links inside the tree, caps the size', async () => {
       await using rig = await open();
-      const stack = [await changed(rig.sandbox, [], 'mkdir etc; echo base > etc/os; ln -s /etc/os l; ln -s /etc/../../../etc/os m; mkfifo p'), await changed(rig.sandbox, [], 'mkdir etc; echo top > etc/os')];
+      const stack = [
+        await changed(
+          rig.sandbox,
+          [],
+          'mkdir etc; echo base > etc/os; ln -s /etc/os l; ln -s /etc/../../../etc/os m; mkfifo p',
+        ),
+        await changed(rig.sandbox, [], 'mkdir etc; echo top > etc/os'),
+      ];
       const read = async (path: string, maxBytes = 100): Promise<string | undefined> => {
         const bytes = await rig.sandbox.files.readFile(stack, path, { maxBytes });
         return bytes && Buffer.from(bytes).toString();
       };
-      expect([await read('/etc/os'), await read('l'), await read('m'), await read('/gone'), await read('/etc'), await read('/p')]).toEqual(['top\n', 'top\n', 'top\n', undefined, undefined, undefined]);
+      expect([
+        await read('/etc/os'),
+        await read('l'),
+        await read('m'),
+        await read('/gone'),
+        await read('/etc'),
+        await read('/p'),
+      ]).toEqual(['top\n', 'top\n', 'top\n', undefined, undefined, undefined]);
       await expect(read('/etc/os', 3)).rejects.toMatchObject({ code: 'PATH_INVALID' });
       expect(await rig.sandbox.files.readFile([], '/x', { maxBytes: 1 })).toBeUndefined();
     });
@@ -486,7 +740,9 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       await using rig = await open();
       const passwd = 'root:x:0:0::/root:/bin/sh\\napp:x:100:101::/home/app:/bin/sh\\n12:x:13:14:::\\n';
       const group = 'root:x:0:\\napps:x:101:\\nstaff:x:50:app,other\\nwheel:x:10:app\\n';
-      const stack = [await changed(rig.sandbox, [], `mkdir etc; printf '${passwd}' > etc/passwd; printf '${group}' > etc/group`)];
+      const stack = [
+        await changed(rig.sandbox, [], `mkdir etc; printf '${passwd}' > etc/passwd; printf '${group}' > etc/group`),
+      ];
       const resolve = (user: string): Promise<unknown> => rig.sandbox.files.resolveUser(stack, user);
       expect(await resolve('')).toEqual({ uid: 0, gid: 0, additionalGids: [0], home: '/root' });
       expect(await resolve('app')).toEqual({ uid: 100, gid: 101, additionalGids: [101, 50, 10], home: '/home/app' });
@@ -509,8 +765,17 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
     it('exportTo: writes the tree, never through links of the host directory', async () => {
       await using rig = await open();
       using temp = openTemp();
-      writeTree(temp.path, { 'outside/canary': 'untouched', 'to/keep': 'kept', 'to/d': { target: '../outside' }, 'to/f': { target: '../outside/canary' } });
-      const layer = await changed(rig.sandbox, [], 'mkdir d; echo new > d/canary; echo F > f; ln f g; chown 7:7 f; ln -s /etc l; mknod n b 8 0');
+      writeTree(temp.path, {
+        'outside/canary': 'untouched',
+        'to/keep': 'kept',
+        'to/d': { target: '../outside' },
+        'to/f': { target: '../outside/canary' },
+      });
+      const layer = await changed(
+        rig.sandbox,
+        [],
+        'mkdir d; echo new > d/canary; echo F > f; ln f g; chown 7:7 f; ln -s /etc l; mknod n b 8 0',
+      );
       await rig.sandbox.files.exportTo([layer], temp.at('to'));
       expect(readTree(temp.path)).toEqual({
         outside: 'directory 755 0:0',
@@ -531,7 +796,9 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       stack.push(await changed(rig.sandbox, stack, 'rm gone; touch b/y; head -c 5000000 /dev/urandom > z'));
       const chunks = await Array.fromAsync(rig.sandbox.files.exportTar(stack, { epochSeconds: 5 }));
       writeFileSync(temp.at('t'), Buffer.concat(chunks));
-      expect(execFileSync('tar', ['-tf', temp.at('t')], { encoding: 'utf8' })).toBe('a\nb/\nb/in/\nb/in/x\nb/y\nb-c\nz\n');
+      expect(execFileSync('tar', ['-tf', temp.at('t')], { encoding: 'utf8' })).toBe(
+        'a\nb/\nb/in/\nb/in/x\nb/y\nb-c\nz\n',
+      );
       for await (const _ of rig.sandbox.files.exportTar(stack)) break;
       expect(Buffer.concat(await Array.fromAsync(rig.sandbox.files.exportTar([]))).length).toBe(1024);
     });

@@ -53,7 +53,9 @@ export function layerCodecContract(name: string, open: () => Promise<SandboxUnde
       const tar = await rig.sandbox.layers.writeTar(layer, lower, { to: temp.at('t') });
       const bytes = readFileSync(temp.at('t'));
       expect(tar).toEqual({ diffId: digestOf(bytes), size: bytes.length });
-      return execFileSync('tar', ['-tf', temp.at('t')], { encoding: 'utf8' }).split('\n').filter((line) => line !== '');
+      return execFileSync('tar', ['-tf', temp.at('t')], { encoding: 'utf8' })
+        .split('\n')
+        .filter((line) => line !== '');
     };
     const applied = async (rig: SandboxUnderTest, tar: Buffer, lower: LayerStack = []): Promise<LayerId> => {
       const result = await rig.sandbox.layers.apply(pieces(tar), lower);
@@ -74,14 +76,27 @@ export function layerCodecContract(name: string, open: () => Promise<SandboxUnde
       const base = await changed(rig.sandbox, [], 'true');
       using temp = openTemp();
       writeFileSync(temp.at('t'), 'mine');
-      await expect(rig.sandbox.layers.writeTar(base, [], { to: temp.at('t') })).rejects.toMatchObject({ code: 'EEXIST' });
+      await expect(rig.sandbox.layers.writeTar(base, [], { to: temp.at('t') })).rejects.toMatchObject({
+        code: 'EEXIST',
+      });
       expect(readFileSync(temp.at('t'), 'utf8')).toBe('mine');
     });
     it('writeTar: byte order, parents of what changed, explicit whiteouts', async () => {
       await using rig = await open();
       const base = await changed(rig.sandbox, [], 'mkdir -p etc/sub usr; touch etc/a etc/b etc/sub/x usr/u');
-      const next = await changed(rig.sandbox, [base], 'rm etc/b; touch etc/B; echo new > etc/sub/y; rm etc/sub/x; touch gone; rm gone');
-      expect(await listed(rig, next, [base])).toEqual(['etc/', 'etc/.wh.b', 'etc/B', 'etc/sub/', 'etc/sub/.wh.x', 'etc/sub/y']);
+      const next = await changed(
+        rig.sandbox,
+        [base],
+        'rm etc/b; touch etc/B; echo new > etc/sub/y; rm etc/sub/x; touch gone; rm gone',
+      );
+      expect(await listed(rig, next, [base])).toEqual([
+        'etc/',
+        'etc/.wh.b',
+        'etc/B',
+        'etc/sub/',
+        'etc/sub/.wh.x',
+        'etc/sub/y',
+      ]);
     });
     it('writeTar: a directory made anew removes what is gone from it, file by file', async () => {
       await using rig = await open();
@@ -91,10 +106,17 @@ export function layerCodecContract(name: string, open: () => Promise<SandboxUnde
     });
     it('writeTar: whole seconds, no names of users, dates not after the epoch', async () => {
       await using rig = await open();
-      const layer = await changed(rig.sandbox, [], 'touch -d @1500000000.7 new; touch -d @900000000 old; mkdir d; touch -d @2000000000 d');
+      const layer = await changed(
+        rig.sandbox,
+        [],
+        'touch -d @1500000000.7 new; touch -d @900000000 old; mkdir d; touch -d @2000000000 d',
+      );
       using temp = openTemp();
       await rig.sandbox.layers.writeTar(layer, [], { to: temp.at('t'), epochSeconds: 1_000_000_000 });
-      const verbose = execFileSync('tar', ['--numeric-owner', '--full-time', '-tvf', temp.at('t')], { encoding: 'utf8', env: { TZ: 'UTC', PATH: process.env['PATH'] } });
+      const verbose = execFileSync('tar', ['--numeric-owner', '--full-time', '-tvf', temp.at('t')], {
+        encoding: 'utf8',
+        env: { TZ: 'UTC', PATH: process.env['PATH'] },
+      });
       expect(verbose).toMatch(/2001-09-09 01:46:40 d\/\n.*2001-09-09 01:46:40 new\n.*1998-07-09 16:00:00 old\n$/);
     });
     it('writeTar: hard links, special files, long and odd names, attributes', async () => {
@@ -103,7 +125,7 @@ export function layerCodecContract(name: string, open: () => Promise<SandboxUnde
       const script = [
         `mkdir ${long}; echo x > ${long}/${long}; ln ${long}/${long} a; printf y > "$(printf 'bad\\377\\nname')"`,
         'mknod dev b 8 1; mkfifo pipe; cp /bin/true ping; setcap cap_net_raw+ep ping',
-        'python3 -c "import os; os.setxattr(\'ping\', \'user.k\', b\'v\'); import socket; socket.socket(socket.AF_UNIX).bind(\'sock\')"',
+        "python3 -c \"import os; os.setxattr('ping', 'user.k', b'v'); import socket; socket.socket(socket.AF_UNIX).bind('sock')\"",
       ].join('\n');
       const layer = await changed(rig.sandbox, [], script);
       using temp = openTemp();
@@ -122,7 +144,9 @@ export function layerCodecContract(name: string, open: () => Promise<SandboxUnde
       await using rig = await open();
       const layer = await changed(rig.sandbox, [], 'touch .wh.x');
       using temp = openTemp();
-      await expect(rig.sandbox.layers.writeTar(layer, [], { to: temp.at('t') })).rejects.toMatchObject({ code: 'LAYER_INVALID' });
+      await expect(rig.sandbox.layers.writeTar(layer, [], { to: temp.at('t') })).rejects.toMatchObject({
+        code: 'LAYER_INVALID',
+      });
       expect(existsSync(temp.at('t'))).toBe(false);
     });
     it('writeTar: sparse files come back whole', async () => {
@@ -130,27 +154,47 @@ export function layerCodecContract(name: string, open: () => Promise<SandboxUnde
       const layer = await changed(rig.sandbox, [], 'truncate -s 3000000 f; printf end >> f');
       using temp = openTemp();
       await rig.sandbox.layers.writeTar(layer, [], { to: temp.at('t') });
-      expect(await seen(rig.sandbox, [await applied(rig, readFileSync(temp.at('t')))], 'stat -c %s f; tail -c 3 f')).toBe('3000003\nend');
+      expect(
+        await seen(rig.sandbox, [await applied(rig, readFileSync(temp.at('t')))], 'stat -c %s f; tail -c 3 f'),
+      ).toBe('3000003\nend');
     });
 
     it('apply: owners, modes, times; directories get theirs last', async () => {
       await using rig = await open();
       const layer = await applied(
         rig,
-        tarOf({ path: 'd/', mode: 0o2750, uid: 1, gid: 2 }, { path: 'd/s', mode: 0o4711, uid: 3, gid: 4, content: 'x' }, { path: 'l', link: '/d/s', uid: 5, gid: 6 }),
+        tarOf(
+          { path: 'd/', mode: 0o2750, uid: 1, gid: 2 },
+          { path: 'd/s', mode: 0o4711, uid: 3, gid: 4, content: 'x' },
+          { path: 'l', link: '/d/s', uid: 5, gid: 6 },
+        ),
       );
       const shown = await seen(rig.sandbox, [layer], "stat -c '%n %a %u:%g %Y' d d/s l; readlink l");
       expect(shown).toBe('d 2750 1:2 1000000000\nd/s 4711 3:4 1000000000\nl 777 5:6 1000000000\n/d/s\n');
     });
     it('apply: whiteouts hide what is below, in any order', async () => {
       await using rig = await open();
-      const base = await applied(rig, tarOf({ path: 'd/' }, { path: 'd/a' }, { path: 'd/b' }, { path: 'e/' }, { path: 'e/x' }, { path: 'f' }));
+      const base = await applied(
+        rig,
+        tarOf({ path: 'd/' }, { path: 'd/a' }, { path: 'd/b' }, { path: 'e/' }, { path: 'e/x' }, { path: 'f' }),
+      );
       const next = await applied(
         rig,
-        tarOf({ path: 'd/new', content: 'n' }, { path: 'd/.wh..wh..opq' }, { path: '.wh.e' }, { path: 'e/' }, { path: 'e/y' }, { path: '.wh.f' }, { path: 'f', content: 'again' }, { path: '.wh.never' }),
+        tarOf(
+          { path: 'd/new', content: 'n' },
+          { path: 'd/.wh..wh..opq' },
+          { path: '.wh.e' },
+          { path: 'e/' },
+          { path: 'e/y' },
+          { path: '.wh.f' },
+          { path: 'f', content: 'again' },
+          { path: '.wh.never' },
+        ),
         [base],
       );
-      expect(await seen(rig.sandbox, [base, next], 'find . | sort; cat f')).toBe('.\n./d\n./d/new\n./e\n./e/y\n./f\nagain');
+      expect(await seen(rig.sandbox, [base, next], 'find . | sort; cat f')).toBe(
+        '.\n./d\n./d/new\n./e\n./e/y\n./f\nagain',
+      );
     });
     it('apply: an opaque root hides everything below', async () => {
       await using rig = await open();
@@ -160,23 +204,46 @@ export function layerCodecContract(name: string, open: () => Promise<SandboxUnde
     });
     it('apply: parents that are missing are made, links on the way are followed inside the tree', async () => {
       await using rig = await open();
-      const base = await applied(rig, tarOf({ path: 'usr/' }, { path: 'usr/lib/', mode: 0o700 }, { path: 'lib', link: '/usr/lib' }));
+      const base = await applied(
+        rig,
+        tarOf({ path: 'usr/' }, { path: 'usr/lib/', mode: 0o700 }, { path: 'lib', link: '/usr/lib' }),
+      );
       const next = await applied(rig, tarOf({ path: 'lib/a', content: 'a' }, { path: 'x/y/z' }), [base]);
-      expect(await seen(rig.sandbox, [base, next], 'cat usr/lib/a; stat -c %a usr/lib x x/y; readlink lib')).toBe('a700\n755\n755\n/usr/lib\n');
+      expect(await seen(rig.sandbox, [base, next], 'cat usr/lib/a; stat -c %a usr/lib x x/y; readlink lib')).toBe(
+        'a700\n755\n755\n/usr/lib\n',
+      );
     });
     it('apply: later entries replace earlier ones, never through links', async () => {
       await using rig = await open();
       const layer = await applied(
         rig,
-        tarOf({ path: 'd/' }, { path: 'd/f' }, { path: 'l', link: 'd/f' }, { path: 'l', content: 'own' }, { path: 'd', content: 'file' }, { path: 'm', link: 'l' }, { path: 'm/' }),
+        tarOf(
+          { path: 'd/' },
+          { path: 'd/f' },
+          { path: 'l', link: 'd/f' },
+          { path: 'l', content: 'own' },
+          { path: 'd', content: 'file' },
+          { path: 'm', link: 'l' },
+          { path: 'm/' },
+        ),
       );
       expect(await seen(rig.sandbox, [layer], 'cat l d; stat -c %F m')).toBe('ownfiledirectory\n');
     });
     it('apply: hard links reach files of this layer and of those below', async () => {
       await using rig = await open();
       const base = await applied(rig, tarOf({ path: 'd/' }, { path: 'd/f', content: 'below', mode: 0o600, uid: 7 }));
-      const next = await applied(rig, tarOf({ path: 'g', type: 'hardlink', link: 'd/f' }, { path: 'h', content: 'own' }, { path: 'i', type: 'hardlink', link: 'h' }), [base]);
-      expect(await seen(rig.sandbox, [base, next], 'cat g i; stat -c "%h %a %u" d/f g; stat -c %h h')).toBe('belowown2 600 7\n2 600 7\n2\n');
+      const next = await applied(
+        rig,
+        tarOf(
+          { path: 'g', type: 'hardlink', link: 'd/f' },
+          { path: 'h', content: 'own' },
+          { path: 'i', type: 'hardlink', link: 'h' },
+        ),
+        [base],
+      );
+      expect(await seen(rig.sandbox, [base, next], 'cat g i; stat -c "%h %a %u" d/f g; stat -c %h h')).toBe(
+        'belowown2 600 7\n2 600 7\n2\n',
+      );
     });
     it.each([
       ['a path that leaves', tarOf({ path: '../x' })],
@@ -184,9 +251,15 @@ export function layerCodecContract(name: string, open: () => Promise<SandboxUnde
       ['a hard link to nothing', tarOf({ path: 'x', type: 'hardlink', link: 'etc/passwd' })],
       ['a hard link to a directory', tarOf({ path: 'd/' }, { path: 'x', type: 'hardlink', link: 'd' })],
       ['a whiteout of its own parent', tarOf({ path: 'd/.wh...' })],
-      ['a device that overlayfs takes for a whiteout', tarOf({ path: 'x', type: 'character-device', deviceMajor: 0, deviceMinor: 0 })],
+      [
+        'a device that overlayfs takes for a whiteout',
+        tarOf({ path: 'x', type: 'character-device', deviceMajor: 0, deviceMinor: 0 }),
+      ],
       ['an attribute of overlayfs', tarOf({ path: 'd/', xattrs: { 'trusted.overlay.opaque': 'y' } })],
-      ['an attribute of overlayfs in user namespaces', tarOf({ path: 'd/', xattrs: { 'user.overlay.redirect': '/etc' } })],
+      [
+        'an attribute of overlayfs in user namespaces',
+        tarOf({ path: 'd/', xattrs: { 'user.overlay.redirect': '/etc' } }),
+      ],
       ['a truncated archive', tarOf({ path: 'x', content: 'x'.repeat(2000) }).subarray(0, 1500)],
       ['no archive', Buffer.alloc(2000, 'no archive')],
     ])('apply: refuses %s, and then no layer is there', async (_, tar) => {
@@ -199,7 +272,12 @@ export function layerCodecContract(name: string, open: () => Promise<SandboxUnde
       writeFileSync(host.at('canary'), 'untouched');
       const layer = await applied(
         rig,
-        tarOf({ path: 'out', link: host.path }, { path: 'out/canary', content: 'evil' }, { path: 'up', link: '../../../../../../..' + host.path }, { path: 'up/canary', content: 'evil' }),
+        tarOf(
+          { path: 'out', link: host.path },
+          { path: 'out/canary', content: 'evil' },
+          { path: 'up', link: '../../../../../../..' + host.path },
+          { path: 'up/canary', content: 'evil' },
+        ),
       );
       expect(readFileSync(host.at('canary'), 'utf8')).toBe('untouched');
       expect(await seen(rig.sandbox, [layer], `cat .${host.path}/canary`)).toBe('evil');
@@ -234,7 +312,10 @@ export function layerCodecContract(name: string, open: () => Promise<SandboxUnde
           const a = await changed(rig.sandbox, [], first);
           const b = await changed(rig.sandbox, [a], second);
           const copies: LayerId[] = [];
-          for (const [layer, lower] of [[a, []], [b, [a]]] as const) {
+          for (const [layer, lower] of [
+            [a, []],
+            [b, [a]],
+          ] as const) {
             const to = join(temp.path, layer);
             await rig.sandbox.layers.writeTar(layer, lower, { to });
             copies.push((await rig.sandbox.layers.apply(createReadStream(to), copies)).layer);
@@ -257,7 +338,9 @@ const treeScript = fc
   .array(
     fc.oneof(
       pathOf.map((path) => `mkdir -p '${path}'`),
-      fc.tuple(pathOf, fc.nat(9)).map(([path, n]) => `mkdir -p "$(dirname '${path}')"; echo ${n} > '${path}'; chmod 6${n % 8}0 '${path}'`),
+      fc
+        .tuple(pathOf, fc.nat(9))
+        .map(([path, n]) => `mkdir -p "$(dirname '${path}')"; echo ${n} > '${path}'; chmod 6${n % 8}0 '${path}'`),
       fc.tuple(pathOf, pathOf).map(([from, to]) => `ln -sfn '${from}' '${to}'`),
       fc.tuple(pathOf, pathOf).map(([from, to]) => `ln -f '${from}' '${to}'`),
       fc.tuple(pathOf, pathOf).map(([from, to]) => `mv -T '${from}' '${to}'`),

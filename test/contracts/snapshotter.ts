@@ -38,7 +38,9 @@ export function snapshotterContract(name: string, open: () => Promise<SandboxUnd
     it('prepare: two trees on one stack do not see each other', async () => {
       await using rig = await open();
       const base = await changed(rig.sandbox, [], 'echo base > f');
-      const [a, b] = await Promise.all(['a', 'b'].map((x) => changed(rig.sandbox, [base], `test -e x && exit 1; echo ${x} > f; touch x`)));
+      const [a, b] = await Promise.all(
+        ['a', 'b'].map((x) => changed(rig.sandbox, [base], `test -e x && exit 1; echo ${x} > f; touch x`)),
+      );
       expect(await seen(rig.sandbox, [base, a!], 'cat f')).toBe('a\n');
       expect(await seen(rig.sandbox, [base, b!], 'cat f')).toBe('b\n');
       expect(await seen(rig.sandbox, [base], 'cat f')).toBe('base\n');
@@ -55,8 +57,14 @@ export function snapshotterContract(name: string, open: () => Promise<SandboxUnd
     it('commit: removed files, and directories made anew, stay so', async () => {
       await using rig = await open();
       const base = await changed(rig.sandbox, [], 'mkdir -p d/sub e; touch d/old d/sub/x e/keep f g');
-      const next = await changed(rig.sandbox, [base], 'rm -r d f; mkdir -p d/sub; touch d/new; rm -r e; touch e; rm g; mkdir g; touch g/in');
-      expect(await seen(rig.sandbox, [base, next], 'find . | sort')).toBe(['.', './d', './d/new', './d/sub', './e', './g', './g/in', ''].join('\n'));
+      const next = await changed(
+        rig.sandbox,
+        [base],
+        'rm -r d f; mkdir -p d/sub; touch d/new; rm -r e; touch e; rm g; mkdir g; touch g/in',
+      );
+      expect(await seen(rig.sandbox, [base, next], 'find . | sort')).toBe(
+        ['.', './d', './d/new', './d/sub', './e', './g', './g/in', ''].join('\n'),
+      );
     });
     it('commit: links and directories replace each other', async () => {
       await using rig = await open();
@@ -81,7 +89,8 @@ export function snapshotterContract(name: string, open: () => Promise<SandboxUnd
     });
     it('commit: owners, modes, times, hard links and special files are kept', async () => {
       await using rig = await open();
-      const script = 'echo x > f; ln f g; chown 1:2 f; chmod 4711 f; touch -d @1000000000.5 f; mkfifo p; mknod n c 1 3; mkdir -m 2775 s';
+      const script =
+        'echo x > f; ln f g; chown 1:2 f; chmod 4711 f; touch -d @1000000000.5 f; mkfifo p; mknod n c 1 3; mkdir -m 2775 s';
       const base = await changed(rig.sandbox, [], script);
       const next = await changed(rig.sandbox, [base], 'chmod 600 g');
       const look = 'stat -c "%n %F %a %u:%g %h %Y" f g p n s; stat -c %y f | cut -c20-22';

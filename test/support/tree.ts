@@ -35,7 +35,8 @@ const OLD_SECONDS = 1_700_000_000;
 
 /** Makes the tree in `root`. Everything gets an old mtime, so that digests of files are kept. */
 export function writeTree(root: string, tree: TreeLiteral): void {
-  for (const [path, node] of Object.entries(tree)) writeNode(root, path, typeof node === 'string' ? { content: node } : node);
+  for (const [path, node] of Object.entries(tree))
+    writeNode(root, path, typeof node === 'string' ? { content: node } : node);
   const deepestFirst = Object.keys(tree).toSorted((a, b) => b.length - a.length);
   for (const path of deepestFirst) {
     const node = tree[path];
