@@ -7,13 +7,12 @@ import { fileDigest, frameXattrs } from './file-digest.ts';
 import type { FileCalls, JobContext, SelectionDigest, TreePaths } from './file-jobs.ts';
 import { FileStates } from './file-states.ts';
 import type { FileStat } from './file-stat.ts';
-import { openFoundDirectory } from './path-in-root.ts';
+import { openFoundDirectory, realPath } from './path-in-root.ts';
 import { excludeMatcher, openRoot, selectRoots, type SelectedRoot } from './select-files.ts';
 import { openSourceTree, type SourceTree } from './source-tree.ts';
 import { StatCache } from './stat-cache.ts';
 import { directoryStat, readLink, type TreeDirectory, type TreeEntry } from './tree-directory.ts';
 import { type TreeVisitor, walkTree } from './tree-walk.ts';
-import { realPath } from './path-in-root.ts';
 import type { Selection } from '../src/core/tree.ts';
 
 /** The digest of all that a copy of a selection would bring along (see `FileBackend.contentDigest`). */

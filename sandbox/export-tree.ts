@@ -4,7 +4,7 @@ import { joinPath, type ByteString } from './byte-string.ts';
 import { contentXattrs, NO_XATTRS } from './extended-attributes.ts';
 import type { FileCalls, FileSources, JobContext } from './file-jobs.ts';
 import { type FileStat, identityKey } from './file-stat.ts';
-import { LayerWriter } from './layer-writer.ts';
+import { LayerWriter, type Metadata } from './layer-writer.ts';
 import { syscalls } from './syscalls.ts';
 import { hardLinkEntry, tarEntryOf } from './tar-entry-of.ts';
 import { TarOutput } from './tar-output.ts';
@@ -28,10 +28,8 @@ export function exportFiles({ directories, to }: FileCalls['exportFiles']['args'
     if (directories.length === 0) return;
     using tree = openTree(directories.toReversed());
     using writer = new LayerWriter({ upper: to, lower: [], xattrs: 'user', owners: 'caller' });
-    const described = (stat: FileStat) => ({ mode: stat.mode, uid: 0, gid: 0, mtime: stat.mtime, xattrs: NO_XATTRS });
-    const implied = () => ({ mode: 0o755, uid: 0, gid: 0, mtime: { seconds: 0, nanoseconds: 0 }, xattrs: NO_XATTRS });
-    const copier = new TreeCopier(writer, { describe: described, onFile: context.checkpoint, conflicts: 'replace' });
-    copier.goTo(writer.directory('' as ByteString, implied), '' as ByteString);
+    const copier = new TreeCopier(writer, { describe: exported, onFile: context.checkpoint, conflicts: 'replace' });
+    copier.goTo(writer.directory('' as ByteString, unexpected), '' as ByteString);
     walkTree(
       {
         directory: tree,
@@ -45,6 +43,15 @@ export function exportFiles({ directories, to }: FileCalls['exportFiles']['args'
     if (!isErrno(error, 'EACCES', 'EPERM', 'ENOSPC', 'EROFS', 'EDQUOT', 'ENOTDIR', 'EEXIST')) throw error;
     throw new BuildError('OUTPUT_FAILED', { path: to, reason: messageOf(error) }, { cause: error });
   }
+}
+
+/** Owners and extended attributes stay behind. */
+function exported({ mode, mtime }: FileStat): Metadata {
+  return { mode, uid: 0, gid: 0, mtime, xattrs: NO_XATTRS };
+}
+
+function unexpected(path: ByteString): never {
+  throw new Error(`bug in tsbuild: ${JSON.stringify(path)} is the root`);
 }
 
 /** The host is given no device nodes: whoever can read them there could reach its disks. */

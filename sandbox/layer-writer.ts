@@ -1,17 +1,11 @@
 import {
-  AT_REMOVEDIR,
   AT_SYMLINK_NOFOLLOW,
   check,
   cName,
-  ELOOP,
-  ENOENT,
-  ENOTDIR,
   O_CLOEXEC,
   O_CREAT,
-  O_DIRECTORY,
   O_EXCL,
   O_NOFOLLOW,
-  O_RDONLY,
   O_WRONLY,
   syscalls,
 } from './syscalls.ts';
@@ -25,9 +19,11 @@ import {
 } from './extended-attributes.ts';
 import { type FileStat, type FileTime, isWhiteout, lookupStat, statOf } from './file-stat.ts';
 import { components, joinPath, baseName, parentPath, type ByteString } from './byte-string.ts';
-import { lookupEntry, namesOf, openEntry, openTree, TreeDirectory } from './tree-directory.ts';
+import { lookupEntry, openEntry, openTree, type TreeDirectory } from './tree-directory.ts';
+import { DirectoryPath, openDirectory, removeTree, timesOf } from './open-directory.ts';
 import { resolvePath, realPath } from './path-in-root.ts';
 import { invariant } from '../src/core/error.ts';
+import { readFileSync } from 'node:fs';
 
 /** What a new file or directory is to be, besides its content. */
 export interface Metadata {
@@ -55,7 +51,6 @@ export interface Standing {
 }
 
 const S_IFCHR = 0o020000;
-const NEW_DIRECTORY = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 /**
  * Writes a layer's directory of changes: new things go straight into it, what is below is only looked up. Directories of lower layers that
@@ -64,12 +59,12 @@ const NEW_DIRECTORY = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 export class LayerWriter implements Disposable {
   readonly #xattrs: OverlayXattrs;
   readonly #owners: 'given' | 'caller';
-  readonly #self = { uid: process.geteuid?.(), gid: process.getegid?.(), umask: process.umask() };
+  readonly #self = { uid: process.geteuid?.(), gid: process.getegid?.(), umask: umaskOfProcess() };
   readonly #root: TargetDirectory;
   readonly #lowerPaths: readonly string[];
   readonly #upperPath: string;
   /** The directories last used, outermost first: callers come in tree order. */
-  #chain: TargetDirectory[] = [];
+  readonly #chain: TargetDirectory[] = [];
   /** The times directories shall have at the end, when nothing is put into them any more. */
   readonly #times = new Map<ByteString, FileTime>();
 
@@ -159,7 +154,7 @@ export class LayerWriter implements Disposable {
     const path = joinPath(parent.path, name);
     const inUpper = lookupStat(parent.upper, name);
     if (inUpper !== undefined && !isWhiteout(inUpper)) {
-      const upper = this.#openUpper(parent.upper, name);
+      const upper = openDirectory(parent.upper, name);
       if (!this.#times.has(path)) this.#times.set(path, inUpper.mtime);
       const lower = parent.lower === undefined || isOpaque(upper) ? undefined : openLower(parent.lower, name);
       return { path, upper, lower, group: groupOf(upper) };
@@ -167,7 +162,7 @@ export class LayerWriter implements Disposable {
     const lower = inUpper === undefined && parent.lower !== undefined ? openLower(parent.lower, name) : undefined;
     if (inUpper !== undefined) this.remove(parent, name);
     check(syscalls().mkdirat(parent.upper, cName(name), 0o700), 'mkdir', path);
-    const upper = this.#openUpper(parent.upper, name);
+    const upper = openDirectory(parent.upper, name);
     if (lower === undefined) {
       const metadata = made(path);
       if (inUpper !== undefined) markOpaque(upper, this.#xattrs);
@@ -188,7 +183,7 @@ export class LayerWriter implements Disposable {
     const removed = inUpper !== undefined && isWhiteout(inUpper);
     if (removed) this.remove(parent, name);
     if (inUpper?.type !== 'directory') check(syscalls().mkdirat(parent.upper, cName(name), 0o700), 'mkdir', name);
-    const upper = this.#openUpper(parent.upper, name);
+    const upper = openDirectory(parent.upper, name);
     try {
       if (removed) markOpaque(upper, this.#xattrs);
       this.describe(upper, metadata);
@@ -281,14 +276,11 @@ export class LayerWriter implements Disposable {
 
   /** Gives the file at the real path `from`, which is in this layer, the further name `path`; both directories are in the layer. */
   link(from: ByteString, path: ByteString): void {
-    const source = this.#openParent(from);
-    const target = this.#openParent(path);
-    try {
-      check(syscalls().linkat(source, cName(baseName(from)), target, cName(baseName(path), 1), 0), 'link', path);
-    } finally {
-      syscalls().close(source);
-      syscalls().close(target);
-    }
+    using source = new DirectoryPath(this.#root.upper);
+    using target = new DirectoryPath(this.#root.upper);
+    const [fromFd, toFd] = [source.open(parentPath(from)), target.open(parentPath(path))];
+    invariant(fromFd !== undefined && toFd !== undefined, `the directories of ${from} and ${path} are in the layer`);
+    check(syscalls().linkat(fromFd, cName(baseName(from)), toFd, cName(baseName(path), 1), 0), 'link', path);
   }
 
   /** Hides `name` of the lower layers. */
@@ -322,14 +314,12 @@ export class LayerWriter implements Disposable {
   /** Sets the times of directories, innermost first; nothing can be written afterwards. */
   finish(): void {
     this.#closeBelow(0);
-    const open: OpenUpper[] = [];
+    using place = new DirectoryPath(this.#root.upper);
     for (const path of [...this.#times.keys()].toSorted().toReversed()) {
       // A directory that was replaced by something else meanwhile is not there any more.
-      const fd = openUpperPath({ root: this.#root.upper, open, path });
-      if (fd !== undefined)
-        check(syscalls().futimens(fd, timesOf(this.#times.get(path) as FileTime)), 'futimens', path);
+      const fd = place.open(path);
+      if (fd !== undefined) check(syscalls().futimens(fd, timesOf(this.#times.get(path) as FileTime)), 'futimens', path);
     }
-    for (const { fd } of open) syscalls().close(fd);
   }
 
   [Symbol.dispose](): void {
@@ -348,21 +338,6 @@ export class LayerWriter implements Disposable {
     return stat;
   }
 
-  #openUpper(parent: number, name: ByteString): number {
-    return check(syscalls().openat(parent, cName(name), NEW_DIRECTORY, 0), 'open', name);
-  }
-
-  /** A descriptor of the layer's directory that `path` lies in; the caller closes it. */
-  #openParent(path: ByteString): number {
-    const open: OpenUpper[] = [];
-    const fd = openUpperPath({ root: this.#root.upper, open, path: parentPath(path) });
-    const last = open.pop();
-    for (const passed of open) syscalls().close(passed.fd);
-    if (last !== undefined) return last.fd;
-    invariant(fd !== undefined, `the parent of ${path} is in the layer`);
-    return this.#openUpper(this.#root.upper, '.' as ByteString);
-  }
-
   #closeFrom(path: ByteString): void {
     const index = this.#chain.findIndex((open) => open.path === path);
     if (index >= 0) this.#closeBelow(index);
@@ -373,31 +348,11 @@ export class LayerWriter implements Disposable {
   }
 }
 
-const times = Buffer.alloc(32);
-
-/** Two struct timespec: access and modification, the same. */
-function timesOf({ seconds, nanoseconds }: FileTime): Buffer {
-  for (const offset of [0, 16]) {
-    times.writeInt32LE(Math.floor(seconds / 2 ** 32), offset + 4);
-    times.writeUInt32LE(((seconds % 2 ** 32) + 2 ** 32) % 2 ** 32, offset);
-    times.writeUInt32LE(nanoseconds, offset + 8);
-  }
-  return times;
-}
-
-/** Removes `name` and all below it, never through a link. */
-export function removeTree(parent: number, name: ByteString): void {
-  const stat = lookupStat(parent, name);
-  if (stat === undefined) return;
-  if (stat.type === 'directory') {
-    const fd = check(syscalls().openat(parent, cName(name), NEW_DIRECTORY, 0), 'open', name);
-    try {
-      for (const child of namesOf(fd)) removeTree(fd, child.name);
-    } finally {
-      syscalls().close(fd);
-    }
-  }
-  check(syscalls().unlinkat(parent, cName(name), stat.type === 'directory' ? AT_REMOVEDIR : 0), 'unlink', name);
+/** Asking Node for it would set it for a moment, in all threads. */
+function umaskOfProcess(): number {
+  const [, umask] = /^Umask:\s*([0-7]+)$/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? [];
+  // Unknown, it counts as one that takes everything away: modes are then always set.
+  return umask === undefined ? 0o777 : Number.parseInt(umask, 8);
 }
 
 function openLower(lower: TreeDirectory, name: ByteString): TreeDirectory | undefined {
@@ -407,29 +362,6 @@ function openLower(lower: TreeDirectory, name: ByteString): TreeDirectory | unde
 
 function groupOf(directory: number): TargetDirectory['group'] {
   return (statOf(directory).mode & 0o2000) === 0 ? 'own' : 'inherited';
-}
-
-interface OpenUpper {
-  readonly name: ByteString;
-  readonly fd: number;
-}
-
-/** Opens a directory of the layer; `open` holds the directories on the way to the one before. */
-function openUpperPath(o: {
-  readonly root: number;
-  readonly open: OpenUpper[];
-  readonly path: ByteString;
-}): number | undefined {
-  const names = components(o.path);
-  let depth = 0;
-  while (depth < names.length && o.open[depth]?.name === names[depth]) depth++;
-  for (const { fd } of o.open.splice(depth)) syscalls().close(fd);
-  for (const name of names.slice(depth)) {
-    const fd = syscalls().openat(o.open.at(-1)?.fd ?? o.root, cName(name), NEW_DIRECTORY, 0);
-    if (fd === ENOENT || fd === ENOTDIR || fd === ELOOP) return undefined;
-    o.open.push({ name, fd: check(fd, 'open', o.path) });
-  }
-  return o.open.at(-1)?.fd ?? o.root;
 }
 
 function baseOf(directory: TargetDirectory | undefined): ByteString {

@@ -17,7 +17,9 @@ export function probeOverlay({ directory, xattrs }: FileCalls['probeOverlay']['a
     writeFileSync(join(place, 'lower/d/f'), '');
     check(syscalls().unshare(CLONE_NEWNS), 'unshare', 'mount namespace');
     mount({ source: 'none', target: '/', type: '', flags: MS_REC | MS_PRIVATE, data: '' });
-    const common = 'redirect_dir=off,metacopy=off,index=off';
+    // Where the kernel always follows redirects, `off` still means to follow them, which userxattr refuses.
+    const redirect = xattrs === 'user' ? 'nofollow' : 'off';
+    const common = `redirect_dir=${redirect},metacopy=off,index=off`;
     const data = `lowerdir=${join(place, 'lower')},upperdir=${join(place, 'upper')},workdir=${join(place, 'work')},${common}`;
     mount({
       source: 'overlay',

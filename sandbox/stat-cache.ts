@@ -100,7 +100,7 @@ function load(path: string): Uint32Array {
       return new Uint32Array();
     // A copy: words must be aligned.
     return new Uint32Array(
-      records.buffer.slice(records.byteOffset, records.byteOffset + records.length) as ArrayBuffer,
+      records.buffer.slice(records.byteOffset, records.byteOffset + records.length),
     );
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return new Uint32Array();

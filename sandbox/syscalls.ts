@@ -1,5 +1,8 @@
 import { createRequire } from 'node:module';
+import type * as KoffiModule from 'koffi';
 import type { ByteString } from './byte-string.ts';
+
+type Koffi = typeof KoffiModule;
 
 /** A system call that failed; `code` is the errno's name, as Node's own errors have it. */
 export class SystemError extends Error {
@@ -82,9 +85,6 @@ export interface Syscalls {
   flistxattr(fd: number, out: Uint8Array, size: number): number;
   fgetxattr(fd: number, name: Uint8Array, out: Uint8Array, size: number): number;
   fsetxattr(fd: number, name: Uint8Array, value: Uint8Array, size: number, flags: number): number;
-  lgetxattr(path: Uint8Array, name: Uint8Array, out: Uint8Array, size: number): number;
-  lsetxattr(path: Uint8Array, name: Uint8Array, value: Uint8Array, size: number, flags: number): number;
-  llistxattr(path: Uint8Array, out: Uint8Array, size: number): number;
   copyFileRange(from: number, to: number, size: number): number;
   flock(fd: number, operation: number): number;
   syncfs(fd: number): number;
@@ -121,10 +121,43 @@ export function cName(bytes: ByteString | '', slot: 0 | 1 = 0): Buffer {
   return buffer;
 }
 
+type Special = 'getdents' | 'copyFileRange' | 'syncfsAside';
+
+/** In the C library these are called as here. */
+const PROTOTYPES: Readonly<Record<Exclude<keyof Syscalls, Special>, string>> = {
+  openat: 'int openat(int, const void *, int, unsigned int)',
+  close: 'int close(int)',
+  statx: 'int statx(int, const void *, int, unsigned int, void *)',
+  lseek: 'long lseek(int, long, int)',
+  readlinkat: 'long readlinkat(int, const void *, void *, size_t)',
+  mkdirat: 'int mkdirat(int, const void *, unsigned int)',
+  mknodat: 'int mknodat(int, const void *, unsigned int, unsigned long)',
+  symlinkat: 'int symlinkat(const void *, int, const void *)',
+  linkat: 'int linkat(int, const void *, int, const void *, int)',
+  unlinkat: 'int unlinkat(int, const void *, int)',
+  renameat: 'int renameat(int, const void *, int, const void *)',
+  fchownat: 'int fchownat(int, const void *, unsigned int, unsigned int, int)',
+  fchown: 'int fchown(int, unsigned int, unsigned int)',
+  fchmod: 'int fchmod(int, unsigned int)',
+  fchmodat: 'int fchmodat(int, const void *, unsigned int, int)',
+  utimensat: 'int utimensat(int, const void *, const void *, int)',
+  futimens: 'int futimens(int, const void *)',
+  flistxattr: 'long flistxattr(int, void *, size_t)',
+  fgetxattr: 'long fgetxattr(int, const void *, void *, size_t)',
+  fsetxattr: 'int fsetxattr(int, const void *, const void *, size_t, int)',
+  flock: 'int flock(int, int)',
+  syncfs: 'int syncfs(int)',
+  unshare: 'int unshare(int)',
+  mount: 'int mount(const void *, const void *, const void *, unsigned long, const void *)',
+  umount2: 'int umount2(const void *, int)',
+};
+/** glibc has no getdents64 before 2.30, musl none by this name. */
+const SYS_GETDENTS64 = process.arch === 'arm64' ? 61 : 217;
+
 type Raw = (...args: readonly unknown[]) => number;
 
 function load(): Syscalls {
-  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+  const koffi = createRequire(import.meta.url)('koffi') as Koffi;
   // The program itself: Node is linked to the C library that this system has, glibc or musl.
   const library = koffi.load(null);
   const bind = (prototype: string): Raw => {
@@ -134,46 +167,19 @@ function load(): Syscalls {
       return result === -1 ? -koffi.errno() : result;
     };
   };
-  const getdents64 = process.arch === 'arm64' ? 61 : 217;
+  const direct = Object.fromEntries(Object.entries(PROTOTYPES).map(([name, prototype]) => [name, bind(prototype)]));
   const syscall = bind('long syscall(long, int, void *, size_t)');
   const copyRange = bind('long copy_file_range(int, void *, int, void *, size_t, unsigned int)');
   return {
-    openat: bind('int openat(int, const void *, int, unsigned int)'),
-    close: bind('int close(int)'),
-    statx: bind('int statx(int, const void *, int, unsigned int, void *)'),
-    lseek: bind('long lseek(int, long, int)'),
-    getdents: (directory, out, size) => syscall(getdents64, directory, out, size),
-    readlinkat: bind('long readlinkat(int, const void *, void *, size_t)'),
-    mkdirat: bind('int mkdirat(int, const void *, unsigned int)'),
-    mknodat: bind('int mknodat(int, const void *, unsigned int, unsigned long)'),
-    symlinkat: bind('int symlinkat(const void *, int, const void *)'),
-    linkat: bind('int linkat(int, const void *, int, const void *, int)'),
-    unlinkat: bind('int unlinkat(int, const void *, int)'),
-    renameat: bind('int renameat(int, const void *, int, const void *)'),
-    fchownat: bind('int fchownat(int, const void *, unsigned int, unsigned int, int)'),
-    fchown: bind('int fchown(int, unsigned int, unsigned int)'),
-    fchmod: bind('int fchmod(int, unsigned int)'),
-    fchmodat: bind('int fchmodat(int, const void *, unsigned int, int)'),
-    utimensat: bind('int utimensat(int, const void *, const void *, int)'),
-    futimens: bind('int futimens(int, const void *)'),
-    flistxattr: bind('long flistxattr(int, void *, size_t)'),
-    fgetxattr: bind('long fgetxattr(int, const void *, void *, size_t)'),
-    fsetxattr: bind('int fsetxattr(int, const void *, const void *, size_t, int)'),
-    lgetxattr: bind('long lgetxattr(const void *, const void *, void *, size_t)'),
-    lsetxattr: bind('int lsetxattr(const void *, const void *, const void *, size_t, int)'),
-    llistxattr: bind('long llistxattr(const void *, void *, size_t)'),
+    ...(direct as unknown as Omit<Syscalls, Special>),
+    getdents: (directory, out, size) => syscall(SYS_GETDENTS64, directory, out, size),
     copyFileRange: (from, to, size) => copyRange(from, null, to, null, size, 0),
-    flock: bind('int flock(int, int)'),
-    syncfs: bind('int syncfs(int)'),
     syncfsAside: (fd) =>
       new Promise((resolve, reject) => {
-        library
-          .func('int syncfs(int)')
-          .async(fd, (error: unknown, result: number) => (error === null ? resolve(result) : reject(error as Error)));
+        const settle = (error: Error | null, result: number): void =>
+          error === null ? resolve(result) : reject(error);
+        library.func(PROTOTYPES.syncfs).async(fd, settle);
       }),
-    unshare: bind('int unshare(int)'),
-    mount: bind('int mount(const void *, const void *, const void *, unsigned long, const void *)'),
-    umount2: bind('int umount2(const void *, int)'),
   };
 }
 

@@ -32,7 +32,7 @@ export interface UnpackTarget {
 export class TarUnpacker implements TarHandler, Disposable {
   readonly #target: UnpackTarget;
   /** Real paths of parents seen, by path in the archive. */
-  #parents = new Map<ByteString, ByteString>();
+  readonly #parents = new Map<ByteString, ByteString>();
   #file: { readonly fd: number; readonly entry: TarEntry; size: number; written: number } | undefined;
   #rootIsOpaque = false;
   #current = '' as ByteString;

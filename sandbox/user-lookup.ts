@@ -23,7 +23,7 @@ interface GroupEntry {
 
 /** The user that USER means in a tree (see `FileBackend.resolveUser`). Two numbers are taken as they are. @throws USER_NOT_FOUND */
 export function resolveUserInTree({ directories, user: text }: FileCalls['resolveUser']['args']): ResolvedUser {
-  const [user = '', group] = splitUser(text);
+  const [user, group] = splitUser(text);
   const users = passwdOf(directories);
   const entry = findUser(users, user === '' ? '0' : user);
   const uid = entry?.uid ?? numberOf(user === '' ? '0' : user);

@@ -31,7 +31,8 @@ async function waits(mounts: CacheMounts, change: Partial<CacheMountRequest>): P
     () => true,
   );
   for (let i = 0; i < 3; i++) {
-    await using _other = await mounts.acquire(request({ id: `other ${i}`, sharing: 'private' }));
+    const other = await mounts.acquire(request({ id: `other ${i}`, sharing: 'private' }));
+    await other[Symbol.asyncDispose]();
   }
   abort.abort();
   return await attempt;
@@ -74,14 +75,16 @@ export function cacheMountsContract(name: string, open: () => Promise<SandboxUnd
       await using rig = await open();
       const { cacheMounts } = rig.sandbox;
       {
-        await using _first = await cacheMounts.acquire(request());
+        await using first = await cacheMounts.acquire(request());
+        expect(existsSync(first.path)).toBe(true);
         expect(await waits(cacheMounts, {})).toBe(false);
         expect(await waits(cacheMounts, { sharing: 'locked' })).toBe(true);
       }
       const order: number[] = [];
       await Promise.all(
         [0, 1, 2, 3].map(async (i) => {
-          await using _lease = await cacheMounts.acquire(request({ sharing: 'locked' }));
+          await using lease = await cacheMounts.acquire(request({ sharing: 'locked' }));
+          expect(existsSync(lease.path)).toBe(true);
           order.push(i);
           expect(await waits(cacheMounts, {})).toBe(true);
           order.push(i);
@@ -114,7 +117,8 @@ export function cacheMountsContract(name: string, open: () => Promise<SandboxUnd
       const waiting = rig.sandbox.cacheMounts.acquire(request({ sharing: 'locked' }));
       child.kill('SIGKILL');
       await ended;
-      await using _lease = await waiting;
+      await using lease = await waiting;
+      expect(existsSync(lease.path)).toBe(true);
     });
     it('acquire: waiting ends when aborted, with the reason, and the queue goes on', async () => {
       await using rig = await open();
@@ -126,7 +130,8 @@ export function cacheMountsContract(name: string, open: () => Promise<SandboxUnd
       abort.abort(new Error('the user'));
       await expect(second).rejects.toThrow('the user');
       await first[Symbol.asyncDispose]();
-      await using _lease = await third;
+      await using lease = await third;
+      expect(existsSync(lease.path)).toBe(true);
     });
     it('seed: fills the directory the first time only, from a stage or a context', async () => {
       await using rig = await open();
@@ -170,7 +175,8 @@ export function cacheMountsContract(name: string, open: () => Promise<SandboxUnd
         expect(Date.now() - lastUsedMs).toBeLessThan(60_000);
       }
       {
-        await using _held = await cacheMounts.acquire(request({ id: 'b' }));
+        await using held = await cacheMounts.acquire(request({ id: 'b' }));
+        expect(existsSync(held.path)).toBe(true);
         expect(await cacheMounts.remove('b')).toBe(0);
       }
       expect(await cacheMounts.remove('a')).toBeGreaterThan(200_000);

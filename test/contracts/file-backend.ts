@@ -39,27 +39,44 @@ const whole: Selection = { paths: ['/'], exclude: [], parents: 'drop' };
 const opOf = (...actions: readonly FileAction[]): FileOp => ({ kind: 'file', base: 'input', actions });
 const layersOf = (...stack: readonly LayerId[]): Tree => ({ kind: 'layers', stack });
 
+const mkdir = (path: string): FileAction => ({
+  type: 'mkdir',
+  path,
+  mode: 0o755,
+  owner: { user: '1000', group: '0' },
+});
+
+const write = (dest: string, change: Partial<Extract<FileAction, { type: 'write' }>> = {}): FileAction => ({
+  type: 'write',
+  dest,
+  name: 'EOF',
+  data: Buffer.from('text'),
+  mode: 0o644,
+  ...change,
+});
+
+/** The tree after doing `actions` on `base` with files of `source`, as lines. */
+const result = async (
+  rig: SandboxUnderTest,
+  o: { readonly source: Tree; readonly actions: readonly FileAction[]; readonly base?: string },
+): Promise<Record<string, string>> => {
+  const base = await changed(rig.sandbox, [], o.base ?? 'true');
+  const layer = await rig.sandbox.files.run(opOf(...o.actions), [layersOf(base), o.source]);
+  using out = openTemp();
+  await rig.sandbox.files.exportTo([base, layer], out.at('x'));
+  const owners = await seen(rig.sandbox, [base, layer], String.raw`find . -mindepth 1 -printf '%P\t%U:%G\n'`);
+  const lines = readTree(out.at('x'));
+  for (const line of owners.split('\n')) {
+    const [path = '', owner = ''] = line.split('\t');
+    if (lines[path] !== undefined)
+      lines[path] = lines[path].replace(/ \d+:\d+/, owner === '0:0' ? '' : ` ${owner}`);
+  }
+  return lines;
+};
+
 /** What every file backend does (dockerfile.md 1.6, 1.8, 1.9; the numbers are those of 1.12). */
 export function fileBackendContract(name: string, open: () => Promise<SandboxUnderTest>): void {
   describeWith(['root', 'overlay'], `file backend: ${name}`, () => {
-    /** The tree after doing `actions` on `base` with files of `source`, as lines. */
-    const result = async (
-      rig: SandboxUnderTest,
-      o: { readonly source: Tree; readonly actions: readonly FileAction[]; readonly base?: string },
-    ): Promise<Record<string, string>> => {
-      const base = await changed(rig.sandbox, [], o.base ?? 'true');
-      const layer = await rig.sandbox.files.run(opOf(...o.actions), [layersOf(base), o.source]);
-      using out = openTemp();
-      await rig.sandbox.files.exportTo([base, layer], out.at('x'));
-      const owners = await seen(rig.sandbox, [base, layer], String.raw`find . -mindepth 1 -printf '%P\t%U:%G\n'`);
-      const lines = readTree(out.at('x'));
-      for (const line of owners.split('\n')) {
-        const [path = '', owner = ''] = line.split('\t');
-        if (lines[path] !== undefined)
-          lines[path] = lines[path].replace(/ \d+:\d+/, owner === '0:0' ? '' : ` ${owner}`);
-      }
-      return lines;
-    };
 
     it('copy: a directory gives its contents, a file itself (4)', async () => {
       await using rig = await open();
@@ -505,7 +522,7 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       using temp = openTemp();
       writeFileSync(temp.at('canary'), 'untouched');
       const archive = tarOf(
-        { path: '' + 'lib/x', content: 'X' },
+        { path: 'lib/x', content: 'X' },
         { path: 'esc', link: temp.path },
         { path: 'esc/canary', content: 'evil' },
       );
@@ -554,12 +571,6 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       await using rig = await open();
       using temp = openTemp();
       const source = contextOf(temp, {});
-      const mkdir = (path: string): FileAction => ({
-        type: 'mkdir',
-        path,
-        mode: 0o755,
-        owner: { user: '1000', group: '0' },
-      });
       const base = 'mkdir -m 700 have; chown 3:3 have; mkdir real; ln -s /real link; touch file';
       expect(
         await result(rig, { source, base, actions: [mkdir('/have/a/b'), mkdir('/have'), mkdir('/link/c')] }),
@@ -579,14 +590,6 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
     it('write: a heredoc becomes a file, or goes into a directory', async () => {
       await using rig = await open();
       using temp = openTemp();
-      const write = (dest: string, change: Partial<Extract<FileAction, { type: 'write' }>> = {}): FileAction => ({
-        type: 'write',
-        dest,
-        name: 'EOF',
-        data: Buffer.from('text'),
-        mode: 0o644,
-        ...change,
-      });
       const actions = [
         write('/a'),
         write('/d/'),

@@ -48,20 +48,6 @@ export async function* pieces(tar: Buffer): AsyncGenerator<Uint8Array> {
 /** What every layer codec does. */
 export function layerCodecContract(name: string, open: () => Promise<SandboxUnderTest>): void {
   describeWith(['root', 'overlay'], `layer codec: ${name}`, () => {
-    const listed = async (rig: SandboxUnderTest, layer: LayerId, lower: LayerStack): Promise<string[]> => {
-      using temp = openTemp();
-      const tar = await rig.sandbox.layers.writeTar(layer, lower, { to: temp.at('t') });
-      const bytes = readFileSync(temp.at('t'));
-      expect(tar).toEqual({ diffId: digestOf(bytes), size: bytes.length });
-      return execFileSync('tar', ['-tf', temp.at('t')], { encoding: 'utf8' })
-        .split('\n')
-        .filter((line) => line !== '');
-    };
-    const applied = async (rig: SandboxUnderTest, tar: Buffer, lower: LayerStack = []): Promise<LayerId> => {
-      const result = await rig.sandbox.layers.apply(pieces(tar), lower);
-      expect(result).toMatchObject({ diffId: digestOf(tar), size: tar.length });
-      return result.layer;
-    };
 
     it('writeTar: of nothing changed is an empty archive', async () => {
       await using rig = await open();
@@ -296,10 +282,6 @@ export function layerCodecContract(name: string, open: () => Promise<SandboxUnde
     });
     it('apply: an error of the source comes through', async () => {
       await using rig = await open();
-      const broken = async function* (): AsyncGenerator<Uint8Array> {
-        yield tarOf({ path: 'x' }).subarray(0, 512);
-        throw new Error('connection lost');
-      };
       await expect(rig.sandbox.layers.apply(broken(), [])).rejects.toThrow('connection lost');
     });
 
@@ -328,6 +310,27 @@ export function layerCodecContract(name: string, open: () => Promise<SandboxUnde
       );
     });
   });
+}
+
+const listed = async (rig: SandboxUnderTest, layer: LayerId, lower: LayerStack): Promise<string[]> => {
+  using temp = openTemp();
+  const tar = await rig.sandbox.layers.writeTar(layer, lower, { to: temp.at('t') });
+  const bytes = readFileSync(temp.at('t'));
+  expect(tar).toEqual({ diffId: digestOf(bytes), size: bytes.length });
+  return execFileSync('tar', ['-tf', temp.at('t')], { encoding: 'utf8' })
+    .split('\n')
+    .filter((line) => line !== '');
+};
+
+const applied = async (rig: SandboxUnderTest, tar: Buffer, lower: LayerStack = []): Promise<LayerId> => {
+  const result = await rig.sandbox.layers.apply(pieces(tar), lower);
+  expect(result).toMatchObject({ diffId: digestOf(tar), size: tar.length });
+  return result.layer;
+};
+
+async function* broken(): AsyncGenerator<Uint8Array> {
+  yield tarOf({ path: 'x' }).subarray(0, 512);
+  throw new Error('connection lost');
 }
 
 const lookAtAll = String.raw`find . -printf '%p %y %m %U:%G %l %n\n' | sort; find . -type f | sort | xargs -r -d '\n' sha256sum`;

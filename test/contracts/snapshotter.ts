@@ -115,7 +115,8 @@ export function snapshotterContract(name: string, open: () => Promise<SandboxUnd
       await using rig = await open();
       const layer = await changed(rig.sandbox, [], 'touch x');
       {
-        await using _view = await rig.sandbox.snapshotter.view([layer]);
+        await using view = await rig.sandbox.snapshotter.view([layer]);
+        expect(await shellIn(view.root, 'ls')).toBe('x\n');
         await rig.sandbox.snapshotter.remove(layer);
         expect(await rig.sandbox.snapshotter.has(layer)).toBe(true);
       }
@@ -132,7 +133,8 @@ export function snapshotterContract(name: string, open: () => Promise<SandboxUnd
     });
     it('dispose: leaves no file of what was in the making', async () => {
       const rig = await open();
-      await using _active = await rig.sandbox.snapshotter.prepare([]);
+      await using active = await rig.sandbox.snapshotter.prepare([]);
+      await shellIn(active.root, 'touch x');
       await rig[Symbol.asyncDispose]();
       expect(existsSync(rig.stateDir)).toBe(false);
     });
