@@ -41,6 +41,17 @@ try {
   rmSync(work, { recursive: true, force: true });
 }
 
+/** @returns the exit status of tsbuild with these arguments. */
+function run(args: readonly string[]): number {
+  return spawnSync(process.execPath, [tsbuild, ...args], { stdio: 'inherit' }).status ?? 1;
+}
+
+/** The option `--store DIR` among the build's options. */
+function storeAmong(options: readonly string[]): readonly string[] {
+  const at = options.indexOf('--store');
+  return at === -1 ? [] : options.slice(at, at + 2);
+}
+
 /** Copies the programs and all libraries that the dynamic linker would load for them, each at the path where the linker looks for it. */
 function gatherTools(rootfs: string): void {
   mkdirSync(join(rootfs, 'usr', 'bin'), { recursive: true });

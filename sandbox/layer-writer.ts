@@ -318,7 +318,8 @@ export class LayerWriter implements Disposable {
     for (const path of [...this.#times.keys()].toSorted().toReversed()) {
       // A directory that was replaced by something else meanwhile is not there any more.
       const fd = place.open(path);
-      if (fd !== undefined) check(syscalls().futimens(fd, timesOf(this.#times.get(path) as FileTime)), 'futimens', path);
+      if (fd !== undefined)
+        check(syscalls().futimens(fd, timesOf(this.#times.get(path) as FileTime)), 'futimens', path);
     }
   }
 

@@ -99,9 +99,7 @@ function load(path: string): Uint32Array {
     if (!file.subarray(0, MAGIC.length).equals(MAGIC) || records.length % (RECORD_WORDS * 4) !== 0)
       return new Uint32Array();
     // A copy: words must be aligned.
-    return new Uint32Array(
-      records.buffer.slice(records.byteOffset, records.byteOffset + records.length),
-    );
+    return new Uint32Array(records.buffer.slice(records.byteOffset, records.byteOffset + records.length));
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return new Uint32Array();
     throw error;

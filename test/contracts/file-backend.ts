@@ -68,8 +68,7 @@ const result = async (
   const lines = readTree(out.at('x'));
   for (const line of owners.split('\n')) {
     const [path = '', owner = ''] = line.split('\t');
-    if (lines[path] !== undefined)
-      lines[path] = lines[path].replace(/ \d+:\d+/, owner === '0:0' ? '' : ` ${owner}`);
+    if (lines[path] !== undefined) lines[path] = lines[path].replace(/ \d+:\d+/, owner === '0:0' ? '' : ` ${owner}`);
   }
   return lines;
 };
@@ -77,7 +76,6 @@ const result = async (
 /** What every file backend does (dockerfile.md 1.6, 1.8, 1.9; the numbers are those of 1.12). */
 export function fileBackendContract(name: string, open: () => Promise<SandboxUnderTest>): void {
   describeWith(['root', 'overlay'], `file backend: ${name}`, () => {
-
     it('copy: a directory gives its contents, a file itself (4)', async () => {
       await using rig = await open();
       using temp = openTemp();

@@ -48,7 +48,6 @@ export async function* pieces(tar: Buffer): AsyncGenerator<Uint8Array> {
 /** What every layer codec does. */
 export function layerCodecContract(name: string, open: () => Promise<SandboxUnderTest>): void {
   describeWith(['root', 'overlay'], `layer codec: ${name}`, () => {
-
     it('writeTar: of nothing changed is an empty archive', async () => {
       await using rig = await open();
       const base = await changed(rig.sandbox, [], 'mkdir d; echo x > d/f');
