@@ -33,10 +33,9 @@ const work = mkdtempSync(join(tmpdir(), 'tsbuild-demo-'));
 try {
   cpSync(join(here, 'demo', 'Dockerfile'), join(work, 'Dockerfile'));
   gatherTools(join(work, 'rootfs'));
-  const { status } = spawnSync(process.execPath, [tsbuild, '-t', 'demo:latest', ...process.argv.slice(2), work], {
-    stdio: 'inherit',
-  });
-  process.exitCode = status ?? 1;
+  const options = process.argv.slice(2);
+  process.exitCode =
+    run(['-t', 'demo:latest', ...options, work]) || run(['history', 'demo:latest', ...storeAmong(options)]);
 } finally {
   rmSync(work, { recursive: true, force: true });
 }
