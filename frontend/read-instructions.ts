@@ -4,7 +4,7 @@ import type { Comment, Directive, EscapeCharacter, Heredoc } from './syntax/elem
 import { Flaw } from './flaw.ts';
 import { INSTRUCTIONS, KEYWORDS } from './instructions/index.ts';
 import { skippedRules } from './lint/check-options.ts';
-import { didYouMean } from './suggest.ts';
+import { didYouMean } from '../src/core/nearest-name.ts';
 import { cutFlags, parseFlags } from './syntax/flags.ts';
 import { heredocOperators } from './syntax/heredoc.ts';
 import { LogicalLines, type LogicalLine } from './syntax/logical-lines.ts';

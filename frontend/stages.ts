@@ -4,7 +4,7 @@ import type { SourceRange } from '../src/core/diagnostic.ts';
 import type { Stage } from './ast.ts';
 import { Flaw } from './flaw.ts';
 import type { Instruction, Draw } from './instruction.ts';
-import { didYouMean } from './suggest.ts';
+import { didYouMean } from '../src/core/nearest-name.ts';
 import type { ImageRequest, LowerRequest, NamedContext } from './lower-request.ts';
 
 /** Where files come from: the base of a stage, or what COPY --from and RUN --mount=from name. */

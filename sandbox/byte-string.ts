@@ -46,11 +46,6 @@ export function baseName(path: ByteString): ByteString {
   return path.slice(path.lastIndexOf('/') + 1) as ByteString;
 }
 
-/** Byte order, for sorting. */
-export function compareBytes(a: ByteString, b: ByteString): number {
-  return a < b ? -1 : Number(a > b);
-}
-
 function isAscii(text: string): boolean {
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false;
   return true;

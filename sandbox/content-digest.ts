@@ -9,7 +9,8 @@ import { FileStates } from './file-states.ts';
 import type { FileStat } from './file-stat.ts';
 import { openFoundDirectory, realPath } from './path-in-root.ts';
 import { excludeMatcher, openRoot, selectRoots, type SelectedRoot } from './select-files.ts';
-import { openSourceTree, type SourceTree } from './source-tree.ts';
+import { saveSelectionList } from './selection-list.ts';
+import { hostError, openSourceTree, type SourceTree } from './source-tree.ts';
 import { StatCache } from './stat-cache.ts';
 import { directoryStat, readLink, type TreeDirectory, type TreeEntry } from './tree-directory.ts';
 import { type TreeVisitor, walkTree } from './tree-walk.ts';
@@ -19,8 +20,10 @@ import type { Selection } from '../src/core/tree.ts';
 export function digestSelection(args: FileCalls['contentDigest']['args'], context: JobContext): SelectionDigest {
   using tree = openSourceTree(args.tree);
   const cache = args.tree.kind === 'local' ? new StatCache(statCachePath(args.statCache, args.tree)) : undefined;
-  const result = new SelectionHash(tree, cache, context).digest(args.selection);
+  const hash = new SelectionHash(tree, cache, context);
+  const result = hash.digest(args.selection);
   cache?.save();
+  if (hash.hashed !== undefined) saveSelectionList(args.lists, result.digest, hash.hashed);
   return result;
 }
 
@@ -31,6 +34,9 @@ function statCachePath(directory: string, tree: Extract<TreePaths, { kind: 'loca
 
 /** A root directory of the host counts as this, whatever it is: a checkout in a private directory builds the same image. */
 const HOST_ROOT_MODE = 0o755;
+
+/** A digest made from more bytes than this is not remembered file by file: some 200,000 files. */
+const MAX_KEPT = 32 * 1024 * 1024;
 
 class SelectionHash implements TreeVisitor {
   readonly #tree: SourceTree;
@@ -47,7 +53,20 @@ class SelectionHash implements TreeVisitor {
     this.#context = context;
   }
 
+  /** What the digest was made from; absent where that is too much to keep. */
+  get hashed(): string | undefined {
+    return this.#fields.hashed;
+  }
+
   digest(selection: Selection): SelectionDigest {
+    try {
+      return this.#digest(selection);
+    } catch (error) {
+      throw hostError(error, this.#tree);
+    }
+  }
+
+  #digest(selection: Selection): SelectionDigest {
     const excluded = excludeMatcher(selection.exclude);
     this.#fields.add('tsbuild-selection-1', selection.parents);
     for (const root of selectRoots(this.#tree, selection)) this.#root(root, excluded);
@@ -109,6 +128,8 @@ class SelectionHash implements TreeVisitor {
 class FieldHash {
   readonly #hash: Hash = createHash('sha256');
   #pending = '';
+  readonly #kept: string[] = [];
+  #keptLength = 0;
 
   /** Adds fields of bytes, one character each. */
   add(...fields: readonly string[]): void {
@@ -123,8 +144,15 @@ class FieldHash {
     return `sha256:${this.#hash.digest('hex')}` as Digest;
   }
 
+  get hashed(): string | undefined {
+    return this.#keptLength > MAX_KEPT ? undefined : this.#kept.join('');
+  }
+
   #flush(): void {
     this.#hash.update(this.#pending, 'latin1');
+    this.#keptLength += this.#pending.length;
+    if (this.#keptLength > MAX_KEPT) this.#kept.length = 0;
+    else this.#kept.push(this.#pending);
     this.#pending = '';
   }
 }

@@ -27,22 +27,23 @@ export async function copyFiles(request: CopyRequest): Promise<void> {
   const { action, source, made } = request;
   const roots = selectRoots(source, { paths: action.sources, parents: action.parents });
   const excluded = excludeMatcher(action.exclude);
-  const copier = new TreeCopier(request.writer, {
-    describe: made.copied,
-    onFile: request.onFile,
-    conflicts: 'error',
-  });
-  try {
-    for (const root of roots) {
-      using found = openRoot(source, root);
-      const place = new Destination({ dest: action.dest, writer: request.writer, made, files: roots.length });
-      using directory = openFoundDirectory(found);
+  for (const root of roots) {
+    using found = openRoot(source, root);
+    const place = new Destination({ dest: action.dest, writer: request.writer, made, files: roots.length });
+    using directory = openFoundDirectory(found);
+    // A copier for each: hard links between files that come from different sources are not kept.
+    const copier = new TreeCopier(request.writer, {
+      describe: made.copied,
+      onFile: request.onFile,
+      conflicts: 'error',
+    });
+    try {
       if (directory !== undefined) copyDirectory({ request, root, found, directory, excluded, copier, place });
       else if (excluded?.matches(toText(baseName(root.path))) !== true)
         await copyFile({ request, root, found, excluded, copier, place });
+    } finally {
+      copier.close();
     }
-  } finally {
-    copier.close();
   }
 }
 

@@ -1,15 +1,12 @@
 import { contentXattrs, NO_XATTRS } from './extended-attributes.ts';
 import type { ByteString } from './byte-string.ts';
-import type { FileCalls, JobContext } from './file-jobs.ts';
+import type { CopyBaseline, FileCalls, JobContext } from './file-jobs.ts';
 import type { FileStat } from './file-stat.ts';
 import { LayerWriter, type Metadata } from './layer-writer.ts';
 import { packState, STATE_WORDS } from './stat-cache.ts';
 import { directoryStat, openTree } from './tree-directory.ts';
 import { TreeCopier } from './tree-copier.ts';
 import { walkTree } from './tree-walk.ts';
-
-/** The state of every file and directory of a tree as it was copied, by path: what differs later was changed by a step. */
-export type CopyBaseline = ReadonlyMap<ByteString, string>;
 
 /** Longer than any kernel's clock tick: what changes after this has other times than what was copied before. */
 const TICK_MS = 20;

@@ -32,7 +32,7 @@ interface Range {
 }
 
 function copyRange(from: number, to: number, { start, end }: Range): number {
-  check(syscalls().lseek(from, start, 0), 'lseek', `fd ${from}`);
+  check(syscalls().lseek(from, start, 0), 'lseek', from);
   check(syscalls().lseek(to, start, 0), 'lseek', `fd ${to}`);
   let at = start;
   while (at < end) {
@@ -40,7 +40,7 @@ function copyRange(from: number, to: number, { start, end }: Range): number {
     if (copied === EXDEV || copied === ENOSYS || copied === EOPNOTSUPP || copied === EINVAL) {
       return at - start + copyBytes(from, to, { start: at, end });
     }
-    if (check(copied, 'copy_file_range', `fd ${from}`) === 0) break;
+    if (check(copied, 'copy_file_range', from) === 0) break;
     at += copied;
   }
   return at - start;

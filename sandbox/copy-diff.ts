@@ -1,7 +1,7 @@
 import { components, joinPath, type ByteString } from './byte-string.ts';
-import { type CopyBaseline, stateKey } from './copy-baseline.ts';
+import { stateKey } from './copy-baseline.ts';
 import { contentXattrs } from './extended-attributes.ts';
-import type { FileCalls, JobContext } from './file-jobs.ts';
+import type { CopyBaseline, FileCalls, JobContext } from './file-jobs.ts';
 import { typeBits } from './file-stat.ts';
 import { LayerWriter, type Metadata, type TargetDirectory } from './layer-writer.ts';
 import { check, cName, syscalls } from './syscalls.ts';

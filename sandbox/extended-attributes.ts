@@ -64,8 +64,8 @@ export function isOpaque(fd: number): boolean {
 /** The length of the whole list, where a small buffer did not do; 0 on file systems without attributes. */
 function listAll(fd: number, failure: number): number {
   if (failure === EOPNOTSUPP || failure === EPERM) return 0;
-  if (failure !== ERANGE) check(failure, 'flistxattr', `fd ${fd}`);
-  return check(syscalls().flistxattr(fd, list, list.length), 'flistxattr', `fd ${fd}`);
+  if (failure !== ERANGE) check(failure, 'flistxattr', fd);
+  return check(syscalls().flistxattr(fd, list, list.length), 'flistxattr', fd);
 }
 
 function namesIn(buffer: Buffer, size: number): string[] {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { BuildError, invariant } from '../src/core/error.ts';
-import type { FileBackend, ResolvedUser } from '../src/core/file-backend.ts';
+import type { FileBackend, ResolvedUser, SelectedFile } from '../src/core/file-backend.ts';
 import type { FileOp } from '../src/core/graph.ts';
 import type { LayerId, LayerStack } from '../src/core/snapshot.ts';
 import type { Selection, Tree } from '../src/core/tree.ts';
@@ -8,6 +8,7 @@ import type { Digest } from '../src/oci/digest.ts';
 import type { FilesRead, TreePaths } from './file-jobs.ts';
 import type { FileWork } from './layer-codec.ts';
 import { readFileInTree } from './read-file.ts';
+import { readSelectionList } from './selection-list.ts';
 import { resolveUserInTree } from './user-lookup.ts';
 
 interface JobOptions {
@@ -27,10 +28,14 @@ export class WorkerFileBackend implements FileBackend {
   async contentDigest(tree: Tree, selection: Selection, o: JobOptions = {}): Promise<Digest> {
     const { store, pool } = this.#work;
     using hold = store.hold(stackOf(tree));
-    const args = { tree: pathsOf(tree, hold.directories), selection, statCache: this.#statCache };
+    const args = { tree: pathsOf(tree, hold.directories), selection, statCache: this.#statCache, lists: this.#lists };
     const { digest, state } = await pool.call('contentDigest', args, o);
     if (tree.kind === 'local') this.#digested.set(selectionKey(tree, selection), state);
     return digest;
+  }
+
+  async lookupSelection(digest: Digest): Promise<readonly SelectedFile[] | undefined> {
+    return readSelectionList(this.#lists, digest);
   }
 
   async run(op: FileOp, inputs: readonly Tree[], o: JobOptions = {}): Promise<LayerId> {
@@ -70,6 +75,10 @@ export class WorkerFileBackend implements FileBackend {
 
   get #statCache(): string {
     return join(this.#work.store.stateDir, 'stat-cache');
+  }
+
+  get #lists(): string {
+    return join(this.#work.store.stateDir, 'selection-lists');
   }
 
   /** What was copied must be what was digested: the layer is going to be known by that digest. */

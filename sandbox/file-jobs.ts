@@ -4,7 +4,7 @@ import type { FileOp } from '../src/core/graph.ts';
 import type { ResolvedUser } from '../src/core/file-backend.ts';
 import type { LocalTree, Selection } from '../src/core/tree.ts';
 import type { OverlayXattrs } from './extended-attributes.ts';
-import type { CopyBaseline } from './copy-baseline.ts';
+import type { ByteString } from './byte-string.ts';
 
 /** A tree as a worker opens it: the directories of its layers, oldest first, or a directory of the host. */
 export type TreePaths = { readonly kind: 'layers'; readonly directories: readonly string[] } | LocalTree;
@@ -34,6 +34,9 @@ export interface FilesRead {
   readonly latest: string | undefined;
 }
 
+/** The state of every file and directory of a tree as it was copied, by path: what differs later was changed by a step. */
+export type CopyBaseline = ReadonlyMap<ByteString, string>;
+
 /** What the workers do in one go: arguments and result by name. All of it can cross between threads. */
 export interface FileCalls {
   writeTar: {
@@ -46,7 +49,13 @@ export interface FileCalls {
     readonly result: LayerTar;
   };
   contentDigest: {
-    readonly args: { readonly tree: TreePaths; readonly selection: Selection; readonly statCache: string };
+    readonly args: {
+      readonly tree: TreePaths;
+      readonly selection: Selection;
+      readonly statCache: string;
+      /** Where it is kept what digests were made from. */
+      readonly lists: string;
+    };
     readonly result: SelectionDigest;
   };
   runFileOp: {

@@ -64,7 +64,7 @@ export function lookupStat(directory: number, name: ByteString): FileStat | unde
 
 /** The attributes of the open file `fd`. */
 export function statOf(fd: number): FileStat {
-  check(syscalls().statx(fd, cName(''), AT_EMPTY_PATH, STATX_BASIC, out), 'statx', `fd ${fd}`);
+  check(syscalls().statx(fd, cName(''), AT_EMPTY_PATH, STATX_BASIC, out), 'statx', fd);
   return decode();
 }
 

@@ -12,6 +12,7 @@ import { syscalls } from './syscalls.ts';
 import { hardLinkEntry, tarEntryOf } from './tar-entry-of.ts';
 import { TarOutput } from './tar-output.ts';
 import {
+  directoryStat,
   DT_CHR,
   DT_REG,
   listNames,
@@ -89,6 +90,8 @@ class LayerDiff {
   readonly #context: JobContext;
   /** The first name of every file that has several. */
   readonly #linked = new Map<string, ByteString>();
+  /** Directories, outermost first, that are as they were: they are written only where something in them is. */
+  readonly #unwritten: NonNullable<ReturnType<typeof tarEntryOf>>[] = [];
 
   constructor(out: TarOutput, context: JobContext) {
     this.#out = out;
@@ -113,7 +116,7 @@ class LayerDiff {
       const stat = statOf(fd);
       const first = stat.links > 1 ? this.#linked.get(identityKey(stat)) : undefined;
       if (first !== undefined) {
-        this.#out.header(hardLinkEntry(path, stat, first));
+        this.#add(hardLinkEntry(path, stat, first));
         return;
       }
       if (stat.links > 1) this.#linked.set(identityKey(stat), path);
@@ -136,8 +139,12 @@ class LayerDiff {
     else {
       using layer = openEntry(entry);
       using lower = openLower(pair, name);
-      this.#add(tarEntryOf(path, stat, { xattrs: contentXattrs(layer.top) }));
-      yield* this.directory({ layer, lower, path, opaque: pair.opaque || isOpaque(layer.top) });
+      const opaque = pair.opaque || isOpaque(layer.top);
+      const header = tarEntryOf(path, stat, { xattrs: contentXattrs(layer.top) });
+      if (opaque || lower === undefined || !sameAttributes(layer, lower)) this.#add(header);
+      else if (header !== undefined) this.#unwritten.push(header);
+      yield* this.directory({ layer, lower, path, opaque });
+      if (this.#unwritten.at(-1) === header) this.#unwritten.pop();
     }
   }
 
@@ -150,8 +157,19 @@ class LayerDiff {
   }
 
   #add(entry: ReturnType<typeof tarEntryOf>): void {
-    if (entry !== undefined) this.#out.header(entry);
+    if (entry === undefined) return;
+    for (const parent of this.#unwritten.splice(0)) this.#out.header(parent);
+    this.#out.header(entry);
   }
+}
+
+/** Whether a directory is in the layer only because something in it was changed, or changed and changed back. */
+function sameAttributes(layer: TreeDirectory, lower: TreeDirectory): boolean {
+  const [now, before] = [directoryStat(layer), directoryStat(lower)];
+  if (now.mode !== before.mode || now.uid !== before.uid || now.gid !== before.gid) return false;
+  if (now.mtime.seconds !== before.mtime.seconds || now.mtime.nanoseconds !== before.mtime.nanoseconds) return false;
+  const [ours, theirs] = [contentXattrs(layer.top), contentXattrs(lower.top)];
+  return ours.size === theirs.size && [...ours].every(([name, value]) => theirs.get(name)?.equals(value) === true);
 }
 
 function itemsOf({ layer, lower, path, opaque }: Pair): Item[] {

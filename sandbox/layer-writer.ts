@@ -212,10 +212,10 @@ export class LayerWriter implements Disposable {
 
   /** Owner, mode, attributes, times of an open file, in this order: chown clears setuid bits and capabilities. */
   describe(fd: number, { uid, gid, mode, xattrs, mtime }: Metadata): void {
-    if (this.#owners === 'given') check(syscalls().fchown(fd, uid, gid), 'fchown', `fd ${fd}`);
-    check(syscalls().fchmod(fd, mode), 'fchmod', `fd ${fd}`);
+    if (this.#owners === 'given') check(syscalls().fchown(fd, uid, gid), 'fchown', fd);
+    check(syscalls().fchmod(fd, mode), 'fchmod', fd);
     if (xattrs.size > 0) setXattrs(fd, xattrs);
-    check(syscalls().futimens(fd, timesOf(mtime)), 'futimens', `fd ${fd}`);
+    check(syscalls().futimens(fd, timesOf(mtime)), 'futimens', fd);
   }
 
   /** As `describe`, for a file that `createFile` made with this mode a moment ago: without the calls that would change nothing. */
@@ -224,7 +224,7 @@ export class LayerWriter implements Disposable {
     const isOurs = uid === this.#self.uid && gid === this.#self.gid && directory.group === 'own';
     const hasMode = (mode & (this.#self.umask | 0o7000)) === 0;
     if (!isOurs || !hasMode || xattrs.size > 0) this.describe(fd, metadata);
-    else check(syscalls().futimens(fd, timesOf(mtime)), 'futimens', `fd ${fd}`);
+    else check(syscalls().futimens(fd, timesOf(mtime)), 'futimens', fd);
   }
 
   /** A new, empty regular file open for writing; the process' umask is taken off its mode. @throws SystemError EEXIST */

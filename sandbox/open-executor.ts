@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process';
-import { accessSync, constants, mkdirSync } from 'node:fs';
-import { delimiter, join, resolve } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { BuildError, isErrno } from '../src/core/error.ts';
+import { BuildError } from '../src/core/error.ts';
 import type { Executor } from '../src/core/executor.ts';
 import { NativeExecutor } from './executor-native.ts';
 import { OciExecutor } from './executor-oci.ts';
+import { findProgram } from './find-program.ts';
 import { ownCapabilities } from './own-capabilities.ts';
 import { helperPath } from './helper-path.ts';
 import { openCgroups } from './open-cgroups.ts';
@@ -48,8 +49,7 @@ export async function openExecutor(request: ExecutorRequest): Promise<Executor &
 
 function findRuntime(name: string): string {
   if (name.includes('/')) return resolve(name);
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin'];
-  const found = folders.map((folder) => join(folder, name)).find((path) => isExecutable(path));
+  const found = findProgram(name);
   if (found !== undefined) return found;
   throw new BuildError('KERNEL_FEATURE_MISSING', {
     feature: `the OCI runtime ${name}`,
@@ -61,14 +61,4 @@ function findRuntime(name: string): string {
 async function helpOf(runtime: string): Promise<string> {
   const { stdout } = await promisify(execFile)(runtime, ['run', '--help'], { env: {} });
   return stdout;
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'EACCES', 'ENOTDIR')) return false;
-    throw error;
-  }
 }

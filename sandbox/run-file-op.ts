@@ -1,15 +1,16 @@
 import { writeSync } from 'node:fs';
 import { BuildError, invariant, isErrno } from '../src/core/error.ts';
 import type { CopyAction, FileAction, MkdirAction, WriteAction } from '../src/core/graph.ts';
-import { baseName, fromText, parentPath, toText } from './byte-string.ts';
+import { baseName, type ByteString, fromText, parentPath, toText } from './byte-string.ts';
 import { copyFiles } from './copy-action.ts';
 import { Destination } from './destination.ts';
 import { NO_XATTRS } from './extended-attributes.ts';
 import type { FileCalls, FileOpRequest, FilesRead, JobContext } from './file-jobs.ts';
+import type { FileStat } from './file-stat.ts';
 import { FileStates } from './file-states.ts';
 import { LayerWriter } from './layer-writer.ts';
 import { madeBy, type MadeBy } from './made-by.ts';
-import { openSourceTree } from './source-tree.ts';
+import { hostError, openSourceTree } from './source-tree.ts';
 import { storeError } from './store-error.ts';
 import { syscalls } from './syscalls.ts';
 import { resolveOwnership } from './user-lookup.ts';
@@ -58,16 +59,16 @@ async function copy(run: Run, action: CopyAction): Promise<FilesRead | undefined
   invariant(tree !== undefined, `input ${action.from} of a file operation`);
   using source = openSourceTree(tree);
   const states = new FileStates();
-  await copyFiles({
-    action,
-    source,
-    writer: run.writer,
-    made: describe(run, action, source.kind),
-    onFile: (stat, path) => {
-      run.context.checkpoint();
-      if (stat.type === 'file') states.add(stat, path);
-    },
-  });
+  const onFile = (stat: FileStat, path: ByteString): void => {
+    run.context.checkpoint();
+    if (stat.type === 'file') states.add(stat, path);
+  };
+  const made = describe(run, action, source.kind);
+  try {
+    await copyFiles({ action, source, writer: run.writer, made, onFile });
+  } catch (error) {
+    throw hostError(error, source);
+  }
   if (source.kind !== 'host') return undefined;
   const latest = states.latestChange;
   return { state: states.digest(), latest: latest && `/${toText(latest)}` };

@@ -1,6 +1,7 @@
 import { IgnoreMatcher } from '../src/core/glob.ts';
 import { BuildError, isErrno } from '../src/core/error.ts';
 import type { TreePaths } from './file-jobs.ts';
+import { SystemError } from './syscalls.ts';
 import { openTree, TreeDirectory } from './tree-directory.ts';
 
 /** A tree open for reading. */
@@ -50,4 +51,16 @@ function openLocalTree(tree: Extract<TreePaths, { kind: 'local' }>): SourceTree 
 /** A tree without layers: no directory, so nothing is ever found in it. */
 function emptyTree(): TreeDirectory {
   return new TreeDirectory([]);
+}
+
+/** What a failed call means where a tree may change at any time: a name that is gone, or is something else than a moment ago. */
+export function hostError(error: unknown, tree: SourceTree): unknown {
+  const isOtherKind = error instanceof SystemError && error.syscall === 'readlink' && error.code === 'EINVAL';
+  const isGone = isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO', 'EISDIR');
+  if (tree.kind !== 'host' || !(isOtherKind || isGone)) return error;
+  return new BuildError(
+    'CONTEXT_CHANGED',
+    { path: error instanceof SystemError ? error.subject : tree.where },
+    { cause: error },
+  );
 }

@@ -10,6 +10,8 @@ export class SystemError extends Error {
   readonly code: string;
   readonly errno: number;
   readonly syscall: string;
+  /** The name or descriptor that the call was about. */
+  readonly subject: string;
 
   constructor(syscall: string, errno: number, subject: string) {
     const code = codeOf(errno);
@@ -17,17 +19,16 @@ export class SystemError extends Error {
     this.code = code;
     this.errno = errno;
     this.syscall = syscall;
+    this.subject = subject;
   }
 }
 
 /** Flags and numbers of <fcntl.h>, <sys/stat.h>, <sys/mount.h> and <sys/file.h>; the same on all 64-bit Linux that we ship for. */
-export const AT_FDCWD = -100;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const AT_REMOVEDIR = 0x200;
 export const AT_EMPTY_PATH = 0x1000;
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;
-export const O_RDWR = 2;
 export const O_CREAT = 0o100;
 export const O_EXCL = 0o200;
 export const O_NONBLOCK = 0o4000;
@@ -35,7 +36,6 @@ export const O_NONBLOCK = 0o4000;
 export const O_DIRECTORY = process.arch === 'arm64' ? 0o40000 : 0o200000;
 export const O_NOFOLLOW = process.arch === 'arm64' ? 0o100000 : 0o400000;
 export const O_CLOEXEC = 0o2000000;
-export const O_PATH = 0o10000000;
 export const LOCK_SH = 1;
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;
@@ -47,10 +47,8 @@ export const MNT_DETACH = 2;
 /** The errnos that callers branch on, as the negative results of the calls below. */
 export const ENOENT = -2;
 export const EPERM = -1;
-export const EEXIST = -17;
 export const EXDEV = -18;
 export const ENOTDIR = -20;
-export const EISDIR = -21;
 export const EINVAL = -22;
 export const ERANGE = -34;
 export const ENOSYS = -38;
@@ -104,8 +102,8 @@ export function syscalls(): Syscalls {
 }
 
 /** `result`, unless it is a negative errno: then throws. */
-export function check(result: number, syscall: string, subject: string): number {
-  if (result < 0) throw new SystemError(syscall, -result, subject);
+export function check(result: number, syscall: string, subject: string | number): number {
+  if (result < 0) throw new SystemError(syscall, -result, typeof subject === 'number' ? `fd ${subject}` : subject);
   return result;
 }
 

@@ -140,9 +140,9 @@ const listing = Buffer.alloc(65_536);
 export function namesOf(fd: number): DirectoryName[] {
   const names: DirectoryName[] = [];
   // A descriptor that was listed before stands at its end.
-  check(syscalls().lseek(fd, 0, 0), 'lseek', `fd ${fd}`);
+  check(syscalls().lseek(fd, 0, 0), 'lseek', fd);
   for (;;) {
-    const size = check(syscalls().getdents(fd, listing, listing.length), 'getdents64', `fd ${fd}`);
+    const size = check(syscalls().getdents(fd, listing, listing.length), 'getdents64', fd);
     if (size === 0) return names;
     for (let at = 0; at < size; at += listing.readUInt16LE(at + 16)) {
       const end = listing.indexOf(0, at + 19);

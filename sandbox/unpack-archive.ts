@@ -1,15 +1,16 @@
 import { readSync } from 'node:fs';
 import type { IgnoreMatcher } from '../src/core/glob.ts';
+import type { CopyAction } from '../src/core/graph.ts';
 import { BuildError, isBuildError, messageOf } from '../src/core/error.ts';
 import { decompress, detectCompression } from '../src/oci/compression.ts';
 import { FormatError } from '../src/oci/format-error.ts';
 import { decodeHeader, TAR_BLOCK } from '../src/oci/tar-header.ts';
 import { TarParser } from '../src/oci/tar-reader.ts';
 import { toText, type ByteString } from './byte-string.ts';
-import type { CopyRequest } from './copy-action.ts';
 import { decompressByProgram } from './decompress-program.ts';
 import { checkUnchanged } from './file-digest.ts';
 import { statOf } from './file-stat.ts';
+import type { LayerWriter } from './layer-writer.ts';
 import type { MadeBy } from './made-by.ts';
 import { syscalls } from './syscalls.ts';
 import { TarUnpacker, type UnpackTarget } from './tar-unpacker.ts';
@@ -17,7 +18,11 @@ import { openFile, type TreeEntry } from './tree-directory.ts';
 
 /** An archive that ADD may have to unpack. */
 export interface ArchiveRequest {
-  readonly request: Pick<CopyRequest, 'action' | 'writer' | 'made'>;
+  readonly request: {
+    readonly action: Pick<CopyAction, 'unpack'>;
+    readonly writer: LayerWriter;
+    readonly made: MadeBy;
+  };
   readonly entry: TreeEntry;
   /** For messages. */
   readonly path: ByteString;

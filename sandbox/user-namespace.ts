@@ -1,6 +1,8 @@
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
-import { isErrno } from '../src/core/error.ts';
+import { isBuildError, isErrno } from '../src/core/error.ts';
+import { isExecutable } from './find-program.ts';
 import { helperPath } from './helper-path.ts';
 
 /** Set in the environment of a process that has entered a user namespace, so that it does not try again. */
@@ -21,15 +23,28 @@ export function insideUserNamespace(): boolean {
  * Where we are not root: replaces this process by the same command line inside a user namespace of its own, in which it is root and has a
  * private mount namespace. Returns only where nothing needs to be done: as root, and inside. Ids beyond our own come from /etc/subuid and
  * /etc/subgid; without an entry there root is the only user, and steps can have no other.
+ * With `if-possible` it also returns where the kernel refuses.
  * @throws KERNEL_FEATURE_MISSING where the helper was not built.
  */
-export function enterUserNamespace(): void {
+export function enterUserNamespace(need: 'required' | 'if-possible' = 'required'): void {
   if (process.geteuid?.() === 0 || process.env[marker] !== undefined) return;
+  if (need === 'if-possible' && !canEnter()) return;
   const mappings = idMappings();
   const maps = mappings?.flatMap(({ program, map }) => [program, map]) ?? ['', '', '', ''];
   const helper = helperPath();
   const self = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
   execve(helper, [helper, 'userns', ...maps, ...self], { ...process.env, [marker]: '1' });
+}
+
+/** Whether a process like us can become root in a namespace: tried with one that then ends. */
+function canEnter(): boolean {
+  try {
+    const trial = spawnSync(helperPath(), ['userns', '', '', '', '', '/bin/true'], { env: {}, stdio: 'ignore' });
+    return trial.status === 0;
+  } catch (error) {
+    if (isBuildError(error, 'KERNEL_FEATURE_MISSING')) return false;
+    throw error;
+  }
 }
 
 /** The mappings of users and of groups beyond our own ids; `undefined` where this machine gives us none. */
@@ -82,16 +97,6 @@ function readLines(file: string): readonly string[] {
     return readFileSync(file, 'utf8').split('\n');
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'EACCES')) return [];
-    throw error;
-  }
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'EACCES')) return false;
     throw error;
   }
 }

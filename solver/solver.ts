@@ -5,15 +5,18 @@ import type { FileBackend } from '../src/core/file-backend.ts';
 import { reachable, type BuildGraph, type Op, type Vertex, type VertexId } from '../src/core/graph.ts';
 import type { ProgressListener } from '../src/core/progress.ts';
 import type { LayerId, LayerStack } from '../src/core/snapshot.ts';
+import type { StepLocks } from '../src/core/step-locks.ts';
 import type { Tree } from '../src/core/tree.ts';
 import { formatFields } from './cache-key.ts';
 import type { CacheMap, OpContext, OpHandler, OpHandlers, OpResult } from './op-handler.ts';
+import { traceSteps, type StepTrace } from './step-trace.ts';
 import { VertexKeys, type ExplainedKey } from './vertex-keys.ts';
 
 /** What the solver needs of the rest. */
 export interface SolverPorts {
   readonly handlers: OpHandlers;
-  readonly index: Pick<CacheIndex, 'lookup' | 'record' | 'recordStep'>;
+  readonly index: Pick<CacheIndex, 'lookup' | 'record'>;
+  readonly locks: StepLocks;
   readonly files: Pick<FileBackend, 'contentDigest'>;
   /** Whether a recorded layer is still there. */
   readonly hasLayer: (layer: LayerId) => Promise<boolean>;
@@ -29,6 +32,17 @@ export interface Solution {
   readonly stack: LayerStack;
   readonly cached: number;
   readonly ran: number;
+  /** By vertex, those that the solver looked at: what lies below a hit was not. */
+  readonly outcomes: ReadonlyMap<VertexId, StepOutcome>;
+  /** What every step that makes a layer was made of. */
+  readonly traces: () => Promise<ReadonlyMap<VertexId, StepTrace>>;
+}
+
+/** What became of a vertex. */
+export interface StepOutcome {
+  readonly kind: 'cached' | 'ran';
+  /** How long it took, now or when it ran; absent where it is not worth a record. */
+  readonly durationMs?: number;
 }
 
 /**
@@ -55,7 +69,7 @@ class SolveRun {
   readonly #cacheMaps = new Map<VertexId, Promise<CacheMap>>();
   readonly #refreshed = new Map<VertexId, boolean>();
   readonly #finished = new Set<VertexId>();
-  readonly #ran = new Set<VertexId>();
+  readonly #outcomes = new Map<VertexId, StepOutcome>();
 
   constructor(graph: BuildGraph, ports: SolverPorts, signal: AbortSignal) {
     this.#graph = graph;
@@ -82,8 +96,13 @@ class SolveRun {
     invariant(tree.kind === 'layers', 'the target is a tree of layers');
     this.#completeUntouched();
     const steps = [...this.#graph.values()].filter((vertex) => makesLayer(vertex.op));
-    const ran = steps.filter((vertex) => this.#ran.has(vertex.id)).length;
-    return { stack: tree.stack, cached: steps.length - ran, ran };
+    const ran = steps.filter((vertex) => this.#outcomes.get(vertex.id)?.kind === 'ran').length;
+    const traces = (): Promise<ReadonlyMap<VertexId, StepTrace>> =>
+      traceSteps(this.#graph, {
+        cacheMap: (vertex) => this.#cacheMap(vertex),
+        recipe: (vertex) => this.#keys.recipe(vertex),
+      });
+    return { stack: tree.stack, cached: steps.length - ran, ran, outcomes: this.#outcomes, traces };
   }
 
   #tree(id: VertexId): Promise<Tree> {
@@ -99,20 +118,21 @@ class SolveRun {
     const map = await this.#cacheMap(vertex);
     if (map.records === 'never') return this.#run(vertex, await this.#inputs(vertex));
     const recipe = await this.#keys.recipe(vertex);
-    const byRecipe = recipe === undefined || this.#isRefreshed(vertex) ? undefined : await this.#lookup(recipe.key);
+    const recorded = this.#isRefreshed(vertex) ? undefined : recipe?.key;
+    const byRecipe = await this.#lookup(recorded);
     if (byRecipe !== undefined) return this.#finishCached(vertex, byRecipe);
-
     const inputs = await this.#inputs(vertex);
     const result = await this.#keys.result(vertex, inputs);
-    const byResult = vertex.meta.ignoreCache === true ? undefined : await this.#lookup(result.key);
-    if (byResult !== undefined) {
-      if (recipe !== undefined) await this.#ports.index.record([recipe.key], byResult);
-      return this.#finishCached(vertex, byResult);
-    }
-    const startedMs = Date.now();
-    const tree = await this.#run(vertex, inputs);
-    await this.#record(vertex, tree, { recipe, result, startedMs });
-    return tree;
+    if (vertex.meta.ignoreCache === true) return this.#runRecorded(vertex, inputs, result);
+    // By recipe: two processes that unpack one base image at the same time have different layers for it.
+    await using _held = await this.#ports.locks.hold(recorded ?? result.key, { signal: this.#signal });
+    const meanwhile = await this.#lookup(recorded);
+    if (meanwhile !== undefined) return this.#finishCached(vertex, meanwhile);
+    const byResult = await this.#lookup(result.key);
+    // Awaited here: what is held is given back when this function ends.
+    if (byResult === undefined) return await this.#runRecorded(vertex, inputs, result);
+    if (recipe !== undefined) await this.#ports.index.record([recipe.key], byResult);
+    return this.#finishCached(vertex, byResult);
   }
 
   #inputs(vertex: Vertex): Promise<readonly Tree[]> {
@@ -122,31 +142,31 @@ class SolveRun {
   async #run(vertex: Vertex, inputs: readonly Tree[]): Promise<Tree> {
     const { emit, steps } = this.#ports;
     const step = vertex.id;
+    let startedMs = 0;
     const work = (): Promise<OpResult> => {
       this.#signal.throwIfAborted();
-      emit({ type: 'started', step, timeMs: Date.now() });
+      startedMs = Date.now();
+      emit({ type: 'started', step, timeMs: startedMs });
       return this.#handler(vertex.op).run(vertex.op, inputs, this.#context(vertex));
     };
     const { tree, usage } = await (makesLayer(vertex.op) ? steps.run(work) : work());
+    const timeMs = Date.now();
     this.#finished.add(step);
-    this.#ran.add(step);
-    emit({ type: 'completed', step, cached: 'no', ...(usage === undefined ? {} : { usage }), timeMs: Date.now() });
+    this.#outcomes.set(step, { kind: 'ran', durationMs: timeMs - startedMs });
+    emit({ type: 'completed', step, cached: 'no', ...(usage === undefined ? {} : { usage }), timeMs });
     this.#announceLayer(vertex, tree);
     return tree;
   }
 
-  async #record(
-    vertex: Vertex,
-    tree: Tree,
-    o: { recipe: ExplainedKey | undefined; result: ExplainedKey; startedMs: number },
-  ): Promise<void> {
+  async #runRecorded(vertex: Vertex, inputs: readonly Tree[], result: ExplainedKey): Promise<Tree> {
+    const tree = await this.#run(vertex, inputs);
     invariant(tree.kind === 'layers', 'only sources give local trees');
-    const createdMs = Date.now();
-    const fields = formatFields((o.recipe ?? o.result).fields);
-    const record: CacheRecord = { stack: tree.stack, createdMs, durationMs: createdMs - o.startedMs, fields };
-    const keys = o.recipe === undefined ? [o.result.key] : [o.recipe.key, o.result.key];
-    await this.#ports.index.record(keys, record);
-    await this.#ports.index.recordStep(vertex.meta.name, o.result.key);
+    const recipe = await this.#keys.recipe(vertex);
+    const durationMs = this.#outcomes.get(vertex.id)?.durationMs ?? 0;
+    const fields = formatFields((recipe ?? result).fields);
+    const record: CacheRecord = { stack: tree.stack, createdMs: Date.now(), durationMs, fields };
+    await this.#ports.index.record(recipe === undefined ? [result.key] : [recipe.key, result.key], record);
+    return tree;
   }
 
   #announceLayer({ id, op }: Vertex, tree: Tree): void {
@@ -157,6 +177,7 @@ class SolveRun {
 
   #finishCached(vertex: Vertex, hit: CacheRecord): Tree {
     this.#finished.add(vertex.id);
+    this.#outcomes.set(vertex.id, { kind: 'cached', durationMs: hit.durationMs });
     this.#ports.emit({ type: 'completed', step: vertex.id, cached: 'yes', timeMs: Date.now() });
     return { kind: 'layers', stack: hit.stack };
   }
@@ -183,8 +204,8 @@ class SolveRun {
     }
   }
 
-  async #lookup(key: CacheKey): Promise<CacheRecord | undefined> {
-    const record = await this.#ports.index.lookup(key);
+  async #lookup(key: CacheKey | undefined): Promise<CacheRecord | undefined> {
+    const record = key === undefined ? undefined : await this.#ports.index.lookup(key);
     if (record === undefined) return undefined;
     const present = await Promise.all(record.stack.map((layer) => this.#ports.hasLayer(layer)));
     return present.every(Boolean) ? record : undefined;

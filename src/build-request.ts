@@ -1,6 +1,7 @@
 import type { Digest } from './oci/digest.ts';
 import type { Compression } from './oci/media-type.ts';
 import type { Diagnostic } from './core/diagnostic.ts';
+import type { StepExplanation } from './core/explanation.ts';
 import type { ResourceLimits } from './core/graph.ts';
 import type { ProgressListener } from './core/progress.ts';
 import type { PullPolicy } from './core/source.ts';
@@ -89,6 +90,8 @@ export interface BuildRequest {
   readonly secrets?: readonly SecretInput[];
   readonly ssh?: readonly SshInput[];
   readonly compat?: 'buildkit';
+  /** Says in the result why each step ran. */
+  readonly explain?: 'yes';
   /** Stops after evaluation and gives lint findings only. */
   readonly call?: 'build' | 'check';
   readonly progress?: ProgressListener;
@@ -118,6 +121,8 @@ export interface BuildResult {
   readonly names: readonly string[];
   readonly warnings: readonly Diagnostic[];
   readonly steps: { readonly total: number; readonly cached: number; readonly ran: number };
+  /** Why each step ran, in the graph's order, where the request wants to know. */
+  readonly explanations?: readonly StepExplanation[];
 }
 
 /** One platform's image. */

@@ -3,11 +3,14 @@ import type { BuildRequest, BuildResult, StoreOptions } from './build-request.ts
 import { SlotPool } from './core/concurrency.ts';
 import { BuildError } from './core/error.ts';
 import { layerVertices } from './core/graph.ts';
+import type { StepExplanation } from './core/explanation.ts';
 import type { ProgressListener } from './core/progress.ts';
 import { openAssembler, type Assembler } from './export/assemble.ts';
 import { openInputs, parseInputs, type BuildInputs } from './wiring/inputs.ts';
 import { exportAll, needsImage, outputsOf, type SolvedPlan } from './wiring/outputs.ts';
 import { givenArgs, plan, platformsOf, type Plan } from './wiring/plan.ts';
+import { explainSolution, historyName, recordHistory } from './wiring/step-history.ts';
+import type { Dockerfile } from '../frontend/ast.ts';
 import { checkOutcome } from '../frontend/lint/check-outcome.ts';
 import { execHandler } from '../solver/ops/exec.ts';
 import { fileHandler } from '../solver/ops/file.ts';
@@ -63,13 +66,19 @@ export async function build(
   const warnings = plans[0]?.warnings ?? [];
   for (const diagnostic of warnings) emit({ type: 'warning', diagnostic, timeMs: Date.now() });
   const outcome = checkOutcome(warnings, dockerfile, givenArgs(request));
-  if (outcome.kind === 'violations') throw new BuildError('CHECK_FAILED', { rules: outcome.rules });
+  if (outcome.kind === 'violations') {
+    const { rules } = outcome;
+    const diagnostics = warnings.filter(({ code }) => rules.includes(code));
+    throw new BuildError('CHECK_FAILED', { file: dockerfile.file, rules, diagnostics });
+  }
   announce(plans, emit);
   const solved = await Promise.all(plans.map((each) => solvePlan(each, shared)));
-  const exported = await exportAll(solved, request, { workers, assembler, emit, signal });
+  const history = Promise.all(solved.map((each) => keepHistory(each, dockerfile, shared)));
+  const exported = await exportAll(solved, request, { workers, assembler, emit, signal }).finally(() => history);
   const cached = sum(solved.map(({ solution }) => solution.cached));
   const ran = sum(solved.map(({ solution }) => solution.ran));
-  return { ...exported, warnings, steps: { total: cached + ran, cached, ran } };
+  const explanations = request.explain === 'yes' ? { explanations: (await history).flat() } : {};
+  return { ...exported, warnings, steps: { total: cached + ran, cached, ran }, ...explanations };
 }
 
 function announce(plans: readonly Plan[], emit: ProgressListener): void {
@@ -84,8 +93,12 @@ function announce(plans: readonly Plan[], emit: ProgressListener): void {
   }
 }
 
-async function solvePlan(each: Plan, shared: Build): Promise<SolvedPlan & { readonly solution: Solution }> {
-  if (each.target === undefined) return { plan: each, stack: [], solution: { stack: [], cached: 0, ran: 0 } };
+interface Solved extends SolvedPlan {
+  readonly solution: Solution;
+}
+
+async function solvePlan(each: Plan, shared: Build): Promise<Solved> {
+  if (each.target === undefined) return { plan: each, stack: [], solution: NOTHING };
   const { workers, emit, signal, assembler } = shared;
   const isExported = outputsOf(shared.request).some(needsImage) ? layerVertices(each.graph, each.target) : new Set();
   const solution = await solve(
@@ -94,6 +107,7 @@ async function solvePlan(each: Plan, shared: Build): Promise<SolvedPlan & { read
     {
       handlers: handlersFor(shared),
       index: workers.index,
+      locks: workers.locks,
       files: workers.sandbox.files,
       hasLayer: (layer) => workers.sandbox.snapshotter.has(layer),
       steps: shared.steps,
@@ -105,6 +119,30 @@ async function solvePlan(each: Plan, shared: Build): Promise<SolvedPlan & { read
     { signal },
   );
   return { plan: each, stack: solution.stack, solution };
+}
+
+/** What an image without layers comes to. */
+const NOTHING: Solution = {
+  stack: [],
+  cached: 0,
+  ran: 0,
+  outcomes: new Map(),
+  traces: () => Promise.resolve(new Map()),
+};
+
+/** Remembers what the steps were; gives why they ran, where the request wants to know. */
+async function keepHistory(
+  { plan: each, solution }: Solved,
+  dockerfile: Dockerfile,
+  shared: Build,
+): Promise<readonly StepExplanation[]> {
+  const { request, workers, inputs } = shared;
+  const { index, state, sandbox } = workers;
+  const name = historyName(each, request, { inputs, state });
+  const known = await index.lookupSteps(name);
+  await recordHistory(index, { name, known, solution });
+  if (request.explain !== 'yes') return [];
+  return explainSolution(solution, each, { known, dockerfile, files: sandbox.files });
 }
 
 function handlersFor({ workers, inputs, request }: Build): OpHandlers {

@@ -1,9 +1,19 @@
 import type { BuildRequest, BuildResult, StoreOptions } from './build-request.ts';
-import type { CheckResult, OutlineResult, PreparedBuild, StoreHandle, TargetsResult } from './store-handle.ts';
+import type {
+  CheckResult,
+  ExplainResult,
+  MachineReport,
+  OutlineResult,
+  PlanResult,
+  PreparedBuild,
+  StoreHandle,
+  TargetsResult,
+} from './store-handle.ts';
 
 export { BuildError, isBuildError } from './core/error.ts';
 export type { ErrorCode, ErrorDetails } from './core/error.ts';
 export type { Diagnostic, Position, SourceEdit, SourceRange } from './core/diagnostic.ts';
+export type { Cause, FileChange, StepExplanation, StepName } from './core/explanation.ts';
 export type { ProgressEvent, ProgressListener, StepInfo } from './core/progress.ts';
 export type * from './build-request.ts';
 export type * from './store-handle.ts';
@@ -40,7 +50,22 @@ export async function targets(request: BuildRequest, store: StoreOptions): Promi
   return (await import('./wiring/outline.ts')).targets(request, store);
 }
 
+/** Why a build would run what it would run; nothing is run, nothing fetched but metadata. @throws BuildError */
+export async function explain(request: BuildRequest, store: StoreOptions): Promise<ExplainResult> {
+  return (await import('./wiring/forecast.ts')).explain(request, store);
+}
+
+/** What a build would do and how long that would take; nothing is run, nothing fetched but metadata. @throws BuildError */
+export async function plan(request: BuildRequest, store: StoreOptions): Promise<PlanResult> {
+  return (await import('./wiring/forecast.ts')).plan(request, store);
+}
+
 /** The store's images and caches, to be disposed by the caller. @throws STORE_UNUSABLE */
 export async function openStore(store: StoreOptions): Promise<StoreHandle> {
   return (await import('./wiring/open-store.ts')).openStore(store);
+}
+
+/** What this machine offers to builds, tried out; the store is not made. */
+export async function doctor(store: StoreOptions): Promise<MachineReport> {
+  return (await import('./wiring/doctor.ts')).doctor(store);
 }

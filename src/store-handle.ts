@@ -1,5 +1,6 @@
 import type { BuildRequest, BuildResult, StoreOptions } from './build-request.ts';
 import type { Diagnostic, SourceRange } from './core/diagnostic.ts';
+import type { StepExplanation } from './core/explanation.ts';
 import type { ProgressListener } from './core/progress.ts';
 import type { Descriptor } from './oci/descriptor.ts';
 import type { Digest } from './oci/digest.ts';
@@ -149,6 +150,60 @@ export interface TargetsResult {
   }[];
 }
 
+/** What a machine offers to builds, and what they would do with it. */
+export interface MachineReport {
+  readonly store: string;
+  readonly verdict: 'can-build' | 'cannot-build';
+  readonly capabilities: readonly {
+    /** Stable, for programs: `overlay`, `seccomp` … */
+    readonly name: string;
+    readonly state: 'available' | 'missing';
+    /** What was found, or what the kernel said. */
+    readonly detail: string;
+    /** What is lost without it. */
+    readonly use: string;
+    readonly need: 'required' | 'optional';
+    /** How to get what is missing. */
+    readonly remedy?: string;
+  }[];
+  /** Snapshotter, user namespace, cgroups, network and runtime; empty where nothing can be built. */
+  readonly choices: readonly { readonly name: string; readonly choice: string; readonly why: string }[];
+}
+
+/** What a build would run and why. */
+export interface ExplainResult {
+  /** Steps that make layers. */
+  readonly total: number;
+  /** Why each of those that are not cached would run, in the order in which they would. */
+  readonly explanations: readonly StepExplanation[];
+}
+
+/** One step of a build that has not been done. */
+export interface PlannedStep {
+  /** As progress shows it. */
+  readonly name: string;
+  readonly stage: string;
+  readonly platform: string;
+  readonly location?: SourceRange;
+  /** `may-run`: a step that would run comes before it, and may give the same files as before. */
+  readonly state: 'cached' | 'would-run' | 'may-run';
+  /** What it took when it last ran; absent where that is not known. */
+  readonly expectedMs?: number;
+}
+
+/** What a build would do. Times are of steps only, without fetching images and exporting. */
+export interface PlanResult {
+  readonly steps: readonly PlannedStep[];
+  /** Bytes of base images that would be fetched. */
+  readonly pullBytes: number;
+  /** The time of all steps that are not cached, one after the other. */
+  readonly totalMs: number;
+  /** The longest chain of them: what it takes at least. */
+  readonly criticalPathMs: number;
+  /** How many of them have never run, and count as nothing. */
+  readonly unknown: number;
+}
+
 /** What a build needs and what takes a while to start: begun ahead, beside whatever else there is to do. Disposing ends it. */
 export interface PreparedBuild extends AsyncDisposable {
   build(request: BuildRequest, store: StoreOptions): Promise<BuildResult>;
@@ -160,5 +215,8 @@ export interface TsbuildApi {
   check(request: BuildRequest, store: StoreOptions): Promise<CheckResult>;
   outline(request: BuildRequest, store: StoreOptions): Promise<OutlineResult>;
   targets(request: BuildRequest, store: StoreOptions): Promise<TargetsResult>;
+  explain(request: BuildRequest, store: StoreOptions): Promise<ExplainResult>;
+  plan(request: BuildRequest, store: StoreOptions): Promise<PlanResult>;
   openStore(store: StoreOptions): Promise<StoreHandle>;
+  doctor(store: StoreOptions): Promise<MachineReport>;
 }

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import '../.scripts/require-node-24.js';
 
@@ -7,6 +8,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['**/node_modules/**', 'test/**/golden/**', 'test/**/fixtures/**', 'test/e2e/cases/**'],
     pool: 'forks',
+    // The tests wait for processes and disks more than they compute: two at a time also on two cores, where vitest would take one.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     allowOnly: false,
     testTimeout: 60_000,
     hookTimeout: 60_000,

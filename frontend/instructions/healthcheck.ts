@@ -4,7 +4,7 @@ import { formatDuration, parseDuration, quote, quoteList, quoteRune } from '../g
 import type { InstructionDef, InstructionText } from '../instruction.ts';
 import { noteLast } from '../once.ts';
 import { withConfig, withHistory } from '../stage-state.ts';
-import { didYouMean } from '../suggest.ts';
+import { didYouMean } from '../../src/core/nearest-name.ts';
 import type { Flags } from '../syntax/flags.ts';
 import { isSpace, trimStart } from '../syntax/white-space.ts';
 import { parseJsonForm } from '../syntax/words.ts';

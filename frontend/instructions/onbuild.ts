@@ -1,6 +1,6 @@
 import { Flaw } from '../flaw.ts';
 import type { Instruction, InstructionDef } from '../instruction.ts';
-import { didYouMean } from '../suggest.ts';
+import { didYouMean } from '../../src/core/nearest-name.ts';
 
 /** ONBUILD, its instruction kept as text. */
 export interface OnbuildNode {

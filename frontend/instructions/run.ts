@@ -5,7 +5,7 @@ import type { Instruction, InstructionDef, InstructionText, LowerContext, StageS
 import { lowerMounts, mountDraws, type RunMounts } from '../run-mounts.ts';
 import { withHistory, workingDirectory } from '../stage-state.ts';
 import { displayText, stepMeta } from '../step.ts';
-import { didYouMean } from '../suggest.ts';
+import { didYouMean } from '../../src/core/nearest-name.ts';
 import { heredocContent, heredocText, parseHeredocOperator } from '../syntax/heredoc.ts';
 
 /** RUN, as written. */

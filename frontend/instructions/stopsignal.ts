@@ -2,7 +2,7 @@ import { Flaw } from '../flaw.ts';
 import type { InstructionDef } from '../instruction.ts';
 import { expandWord } from '../stage-expand.ts';
 import { withConfig, withHistory } from '../stage-state.ts';
-import { didYouMean } from '../suggest.ts';
+import { didYouMean } from '../../src/core/nearest-name.ts';
 
 interface StopsignalNode {
   readonly signal: string;

@@ -1,7 +1,7 @@
 import type { Diagnostic, SourceRange } from '../../src/core/diagnostic.ts';
 import type { EscapeCharacter } from '../syntax/elements.ts';
 import type { Instruction, WarnOptions } from '../instruction.ts';
-import { nearest } from '../suggest.ts';
+import { nearestName } from '../../src/core/nearest-name.ts';
 import { RangeFinder } from '../syntax/ranges.ts';
 import { selects, type CheckOptions } from './check-options.ts';
 import { groupOf, urlOf, type RuleName } from './rules.ts';
@@ -38,7 +38,7 @@ export class LintReporter {
 
   /** The name that was most likely meant by `name`; none where so many were looked for that nobody will read them. */
   nearest(name: string, candidates: Iterable<string>): string | undefined {
-    return ++this.#suggestions > MAX_SUGGESTIONS ? undefined : nearest(name, candidates);
+    return ++this.#suggestions > MAX_SUGGESTIONS ? undefined : nearestName(name, candidates);
   }
 
   /** Adds a finding, if its rule is on where it was made. */

@@ -1,5 +1,5 @@
 import { Flaw } from '../flaw.ts';
-import { didYouMean } from '../suggest.ts';
+import { didYouMean } from '../../src/core/nearest-name.ts';
 import { isSpace } from './white-space.ts';
 
 /** How often a flag may stand and what it takes: `bool` nothing or true/false, `string` a value, `strings` a value each time. */

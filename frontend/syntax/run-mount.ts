@@ -1,6 +1,6 @@
 import { Flaw } from '../flaw.ts';
 import { parseBool } from '../go-format.ts';
-import { didYouMean } from '../suggest.ts';
+import { didYouMean } from '../../src/core/nearest-name.ts';
 
 /** The kinds of `RUN --mount`. */
 export type MountType = 'bind' | 'cache' | 'tmpfs' | 'secret' | 'ssh';

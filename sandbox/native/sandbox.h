@@ -111,7 +111,7 @@ struct known_command {
   uint32_t min_argc; /* the name included */
   void (*run)(const struct command *c);
 };
-extern const struct known_command file_commands[], mount_commands[], tree_commands[];
+extern const struct known_command file_commands[], mount_commands[], tree_commands[], network_commands[], keeper_network_commands[];
 void run_command(const struct command *c, const struct known_command *const *tables);
 
 /* mounts.c: detached mounts by number */

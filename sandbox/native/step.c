@@ -6,11 +6,8 @@
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
 #include <grp.h>
-#include <net/if.h>
 #include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/vfs.h>
 
 static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -26,13 +23,6 @@ static void join_cgroup(const struct command *c) {
 
 static void unshare_cgroup(const struct command *c) {
   if (unshare(CLONE_NEWCGROUP) < 0) fail(arg(c, 0), "", errno);
-}
-
-static void loopback_up(const struct command *c) {
-  struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
-  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0) fail(arg(c, 0), "", errno);
-  close(fd);
 }
 
 static void set_hostname(const struct command *c) {
@@ -212,7 +202,7 @@ static void execute(const struct command *c) {
 }
 
 static const struct known_command process_commands[] = {
-    {"join", 2, join_cgroup},     {"unshare-cgroup", 1, unshare_cgroup}, {"loopback-up", 1, loopback_up},
+    {"join", 2, join_cgroup},     {"unshare-cgroup", 1, unshare_cgroup},
     {"hostname", 2, set_hostname}, {"cwd", 2, change_directory},          {"limit", 4, set_limit},
     {"umask", 2, set_umask},      {"bounding", 2, limit_bounding},       {"user", 3, become_user},
     {"seccomp", 2, install_filter}, {"capabilities", 2, drop_capabilities}, {"ready", 1, make_ready},
@@ -221,7 +211,8 @@ static const struct known_command process_commands[] = {
 };
 
 _Noreturn void run_step(void) {
-  const struct known_command *const tables[] = {file_commands, mount_commands, tree_commands, process_commands, NULL};
+  const struct known_command *const tables[] = {file_commands,    mount_commands,   tree_commands,
+                                               network_commands, process_commands, NULL};
   syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL); /* the host's keys are not the step's */
   setsid(); /* the terminal of whoever runs the build is out of reach */
   for (;;) { /* the prelude, then, when the step is known, the rest; it ends with `exec` */

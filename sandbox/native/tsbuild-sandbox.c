@@ -183,7 +183,7 @@ static const struct known_command keeper_commands[] = {
 
 /* After a failure the commands behind `spawn` still run: they clean up. */
 static void run_keeper(const struct program *p) {
-  const struct known_command *const tables[] = {file_commands, keeper_commands, NULL};
+  const struct known_command *const tables[] = {file_commands, keeper_network_commands, keeper_commands, NULL};
   jmp_buf after_failure;
   volatile bool spawned = false;
   for (volatile uint32_t i = 0; i < p->count; i++) {

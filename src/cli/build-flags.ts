@@ -33,6 +33,7 @@ export interface BuildFlags extends RequestFields {
   readonly metadataFile: string;
   readonly check: 'yes';
   readonly call: Call;
+  readonly explain: 'yes';
 }
 
 const last = (texts: readonly string[]): string => texts.at(-1) ?? '';
@@ -168,6 +169,7 @@ const outputFlags: readonly AnyFlag<BuildFlags>[] = [
 
 /** How steps run and what is reused. */
 const runFlags: readonly AnyFlag<BuildFlags>[] = [
+  { name: 'explain', field: 'explain', doc: 'say at the end why each step ran', parse: () => 'yes' },
   { name: 'no-cache', field: 'noCache', doc: 'run every step again', parse: () => 'all' },
   {
     name: 'no-cache-filter',

@@ -11,6 +11,9 @@ import { loadCommand } from './commands/load.ts';
 import { saveCommand } from './commands/save.ts';
 import { duCommand } from './commands/du.ts';
 import { pruneCommand } from './commands/prune.ts';
+import { explainCommand } from './commands/explain.ts';
+import { planCommand } from './commands/plan.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { versionCommand } from './commands/version.ts';
 import type { CommandEntry } from './command.ts';
 
@@ -27,6 +30,18 @@ export const commandTable: readonly CommandEntry[] = [
     usage: '[options] [PATH]',
     summary: 'find flaws in a Dockerfile without building it',
     module: checkCommand,
+  },
+  {
+    name: 'explain',
+    usage: '[options] [PATH]',
+    summary: 'show why a build would run what it would run, without running it',
+    module: explainCommand,
+  },
+  {
+    name: 'plan',
+    usage: '[options] [PATH]',
+    summary: 'show what a build would do and how long it would take, without doing it',
+    module: planCommand,
   },
   {
     name: 'images',
@@ -93,6 +108,12 @@ export const commandTable: readonly CommandEntry[] = [
     usage: '[options]',
     summary: 'free the space of what is no longer needed',
     module: pruneCommand,
+  },
+  {
+    name: 'doctor',
+    usage: '[options]',
+    summary: 'show what this machine offers to builds, and how to get what is missing',
+    module: doctorCommand,
   },
   {
     name: 'version',

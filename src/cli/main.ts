@@ -9,7 +9,7 @@ if (argv.length === 3 && (argv[2] === '--version' || argv[2] === '-v')) {
   if (geteuid?.() !== 0) {
     // Replaces this process by one that is root in a user namespace; there the same command line begins anew.
     const { enterUserNamespace } = await import('../rootless.ts');
-    enterUserNamespace();
+    enterUserNamespace(argv[2] === 'doctor' ? 'if-possible' : 'required');
   }
   const api = loadApi(looksLikeBuild(argv[2]) ? 'build' : 'other');
   const { runProcess } = await import('./run-process.ts');

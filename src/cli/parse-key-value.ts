@@ -1,4 +1,4 @@
-import { didYouMean } from './suggest.ts';
+import { didYouMeanOrKnown } from './did-you-mean.ts';
 import { usageError } from './usage-error.ts';
 
 /** The entries of a repeated `KEY=VALUE` flag; later ones win. */
@@ -46,7 +46,7 @@ export function parseAnnotations(texts: readonly string[]): Readonly<Record<stri
       if (unknown !== undefined) {
         throw usageError(
           `--annotation: unknown type ${JSON.stringify(unknown)}`,
-          didYouMean(unknown, ANNOTATION_TYPES),
+          didYouMeanOrKnown(unknown, ANNOTATION_TYPES),
         );
       }
       if (types !== 'manifest' || platform !== undefined) {
@@ -63,6 +63,7 @@ export function parseAnnotations(texts: readonly string[]): Readonly<Record<stri
 /** One of `known`, spelt exactly. */
 export function parseChoice<const T extends string>(flag: string, text: string, known: readonly T[]): T {
   const found = known.find((name) => name === text);
-  if (found === undefined) throw usageError(`${flag}: unknown value ${JSON.stringify(text)}`, didYouMean(text, known));
+  if (found === undefined)
+    throw usageError(`${flag}: unknown value ${JSON.stringify(text)}`, didYouMeanOrKnown(text, known));
   return found;
 }

@@ -2,7 +2,7 @@ import type { ImageOutputOptions, Output } from '../build-request.ts';
 import { BuildError } from '../core/error.ts';
 import type { Compression } from '../oci/media-type.ts';
 import { parseFields, splitRecord } from './parse-fields.ts';
-import { didYouMean } from './suggest.ts';
+import { didYouMeanOrKnown } from './did-you-mean.ts';
 
 const TYPES = ['image', 'registry', 'oci', 'docker', 'local', 'tar', 'cacheonly'];
 const IMAGE_KEYS = [
@@ -49,7 +49,7 @@ export function parseOutput(text: string): Output {
   if (type === undefined || type === '') throw invalid(text, 'it has no type', `write type=${TYPES.join('|')}`);
   const allowed = Object.hasOwn(KEYS, type) ? KEYS[type] : undefined;
   if (allowed === undefined)
-    throw invalid(text, `no output type is named ${JSON.stringify(type)}`, didYouMean(type, TYPES));
+    throw invalid(text, `no output type is named ${JSON.stringify(type)}`, didYouMeanOrKnown(type, TYPES));
   return toOutput(type, collectFields(text, { type, allowed }));
 }
 
@@ -68,7 +68,7 @@ function collectFields(text: string, { type, allowed }: { type: string; allowed:
       throw invalid(
         text,
         `type ${type} has no option ${JSON.stringify(key)}`,
-        allowed.length === 0 ? undefined : didYouMean(key, allowed),
+        allowed.length === 0 ? undefined : didYouMeanOrKnown(key, allowed),
       );
     }
   }
@@ -149,7 +149,7 @@ function readCompression({ text, values }: OutputFields): Compression | undefine
   if (name === undefined) return undefined;
   const found = COMPRESSIONS.find((known) => known === name);
   if (found === undefined)
-    throw invalid(text, `unknown compression ${JSON.stringify(name)}`, didYouMean(name, COMPRESSIONS));
+    throw invalid(text, `unknown compression ${JSON.stringify(name)}`, didYouMeanOrKnown(name, COMPRESSIONS));
   return found;
 }
 

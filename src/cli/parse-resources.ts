@@ -1,7 +1,7 @@
 import type { ResourceLimits } from '../core/graph.ts';
 import { parseFields } from './parse-fields.ts';
 import { parseCount, parseLimit, parseSize } from './parse-size.ts';
-import { didYouMean } from './suggest.ts';
+import { didYouMeanOrKnown } from './did-you-mean.ts';
 import { usageError } from './usage-error.ts';
 
 const CPU_SET = /^\d+(-\d+)?(,\d+(-\d+)?)*$/;
@@ -24,7 +24,10 @@ export function parseResources(texts: readonly string[]): ResourceLimits {
     .reduce<ResourceLimits>((limits, { key, value }) => {
       const parse = Object.hasOwn(keys, key) ? keys[key] : undefined;
       if (parse === undefined)
-        throw usageError(`--resource: no resource is named ${JSON.stringify(key)}`, didYouMean(key, Object.keys(keys)));
+        throw usageError(
+          `--resource: no resource is named ${JSON.stringify(key)}`,
+          didYouMeanOrKnown(key, Object.keys(keys)),
+        );
       if (value === undefined || value === '')
         throw usageError(`--resource: ${key} has no value`, `write ${key}=VALUE`);
       // oxlint-disable-next-line oxc/no-accumulating-spread -- eight keys at most

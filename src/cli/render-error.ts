@@ -1,4 +1,5 @@
-import { isBuildError, type BuildError } from '../core/error.ts';
+import type { Diagnostic } from '../core/diagnostic.ts';
+import { type BuildError, isBuildError } from '../core/error.ts';
 import { cleanLine } from './control-sequences.ts';
 import type { Palette } from './palette.ts';
 import type { StepState } from './progress-state.ts';
@@ -27,10 +28,14 @@ export function renderError(error: unknown, o: ErrorBlockOptions): string {
     return error.errors.map((one) => renderError(one, o)).join('\n');
   }
   if (!isBuildError(error)) return renderBug(error, o);
-  const diagnostics = isBuildError(error, 'DOCKERFILE_INVALID') ? error.detail.diagnostics : [];
-  if (diagnostics.length > 0) return renderDiagnostics(diagnostics, o) + renderCauses(error, o);
+  const diagnostics = diagnosticsOf(error);
+  // The flaws in a Dockerfile are the whole message; findings of a check come before it.
+  if (isBuildError(error, 'DOCKERFILE_INVALID') && diagnostics.length > 0) {
+    return renderDiagnostics(diagnostics, o) + renderCauses(error, o);
+  }
   const { palette } = o;
   return [
+    diagnostics.length === 0 ? '' : renderDiagnostics(diagnostics, o),
     renderOutput(o),
     error.range === undefined ? '' : formatExcerpt(error.range, o.texts(error.range.file), palette),
     `${palette('error', `error ${error.code}:`)} ${error.message}\n`,
@@ -43,8 +48,13 @@ export function renderError(error: unknown, o: ErrorBlockOptions): string {
 export function filesOfError(error: unknown): readonly string[] {
   if (error instanceof AggregateError) return error.errors.flatMap(filesOfError);
   if (!isBuildError(error)) return [];
-  const diagnostics = isBuildError(error, 'DOCKERFILE_INVALID') ? error.detail.diagnostics : [];
+  const diagnostics = diagnosticsOf(error);
   return [...(error.range === undefined ? [] : [error.range.file]), ...filesOf(diagnostics)];
+}
+
+function diagnosticsOf(error: BuildError): readonly Diagnostic[] {
+  if (isBuildError(error, 'DOCKERFILE_INVALID')) return error.detail.diagnostics;
+  return isBuildError(error, 'CHECK_FAILED') ? error.detail.diagnostics : [];
 }
 
 function renderOutput({ step, palette }: ErrorBlockOptions): string {

@@ -13,8 +13,22 @@ export interface CacheRecord {
   readonly createdMs: number;
   /** How long it took. */
   readonly durationMs: number;
-  /** The labelled fields of the key, as JSON, for `explain`. */
+  /** The labelled fields of the key, as JSON. */
   readonly fields: string;
+}
+
+/** What a step was made of when a build last finished it. */
+export interface StepRecord {
+  /** The stage's name, or its number as text. */
+  readonly stage: string;
+  /** Counts the steps of the stage that make layers, from 0. */
+  readonly position: number;
+  /** The instruction as progress shows it, without `[stage 1/2]`. */
+  readonly text: string;
+  /** What its recipe key was made from, labelled, as JSON (solver/step-trace.ts). */
+  readonly trace: string;
+  /** How long it took when it last ran; absent where nobody knows. */
+  readonly durationMs?: number;
 }
 
 /** What is known of a committed layer. */
@@ -30,9 +44,13 @@ export interface LayerInfo {
 export interface CacheIndex {
   lookup(key: CacheKey): Promise<CacheRecord | undefined>;
   record(keys: readonly CacheKey[], record: CacheRecord): Promise<void>;
-  /** The most recent record for a step of this name, for `explain`. */
-  recordStep(step: string, key: CacheKey): Promise<void>;
-  lookupStep(step: string): Promise<CacheRecord | undefined>;
+  /**
+   * Remembers steps for `explain` and `plan`, in place of those with the same stage and position. `build` says which Dockerfile of which
+   * context for which platform. Where a duration is absent the one known before stays.
+   */
+  recordSteps(build: string, steps: readonly StepRecord[]): Promise<void>;
+  /** All steps remembered of `build`, by stage and position. */
+  lookupSteps(build: string): Promise<readonly StepRecord[]>;
 
   lookupLayer(layer: LayerId): Promise<LayerInfo | undefined>;
   /** A committed layer with this content; the newest where there are several. */

@@ -4,7 +4,7 @@ import type { Diagnostic, SourceRange } from './diagnostic.ts';
 export interface ErrorDetails {
   DOCKERFILE_INVALID: { file: string; diagnostics: readonly Diagnostic[] };
   DOCKERFILE_NOT_FOUND: { path: string };
-  CHECK_FAILED: { rules: readonly string[] };
+  CHECK_FAILED: { file: string; rules: readonly string[]; diagnostics: readonly Diagnostic[] };
   STAGE_NOT_FOUND: { stage: string; known: readonly string[] };
   CONTEXT_NOT_FOUND: { path: string };
   CONTEXT_CHANGED: { path: string };

@@ -13,6 +13,22 @@ export interface ResolvedUser {
   readonly home: string;
 }
 
+/** One file as a content digest saw it. */
+export interface SelectedFile {
+  /** `file`, `directory`, `symlink`, or another file type. */
+  readonly type: string;
+  /** Which of the selection's roots it belongs to, in order, and that root's last name. */
+  readonly root: { readonly index: number; readonly name: string };
+  /** Relative to the root; empty for the root itself. */
+  readonly path: string;
+  /** Permission bits; 0 for symbolic links. */
+  readonly mode: number;
+  /** `uid:gid` */
+  readonly owner: string;
+  /** Equal for equal data, link targets, extended attributes or device numbers. */
+  readonly content: string;
+}
+
 /** Reads and changes files of untrusted trees; every path is resolved inside its tree. */
 export interface FileBackend {
   /**
@@ -21,6 +37,8 @@ export interface FileBackend {
    * @throws SOURCE_NOT_FOUND for a literal path that is missing, with a near name or the ignore rule that hides it.
    */
   contentDigest(tree: Tree, selection: Selection, o?: { readonly signal?: AbortSignal | undefined }): Promise<Digest>;
+  /** The files that such a digest was made from, while that is remembered; for explanations only. */
+  lookupSelection?(digest: Digest): Promise<readonly SelectedFile[] | undefined>;
   /**
    * Does `op` and gives the one layer that holds its changes; `inputs` are in the op's order.
    * @throws SOURCE_NOT_FOUND, COPY_INVALID, PATH_INVALID, USER_NOT_FOUND, CONTEXT_CHANGED, ARCHIVE_INVALID, STORE_FULL

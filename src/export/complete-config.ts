@@ -26,9 +26,9 @@ export function completeConfig(draft: ImageDraft, layers: readonly ConfigLayer[]
   };
 }
 
-/** Milliseconds since the epoch as RFC 3339 in UTC. */
+/** Milliseconds since the epoch as RFC 3339 in UTC, without zeros at the end of a fraction: as Go writes times, so that configs can be equal. */
 export function rfc3339(timeMs: number): string {
-  return new Date(timeMs).toISOString();
+  return new Date(timeMs).toISOString().replace(/\.?0+Z$/, 'Z');
 }
 
 /**

@@ -49,6 +49,9 @@ const MIGRATIONS: readonly string[] = [
    create table blobs (diff_id text not null, compression text not null, digest text not null, descriptor text not null,
      primary key (diff_id, compression)) strict, without rowid;
    create index blobs_by_digest on blobs (digest);`,
+  `drop table steps;
+   create table steps (build text not null, stage text not null, position integer not null, text text not null, trace text not null,
+     duration_ms real, used_ms integer not null, primary key (build, stage, position)) strict, without rowid;`,
 ];
 
 /** Gives the database; nothing is opened yet. A file that sqlite cannot read is moved aside and made anew: it is only a cache. */

@@ -1,4 +1,4 @@
-import type { CacheIndex, CacheKey, CacheRecord, LayerInfo } from '../core/cache.ts';
+import type { CacheIndex, CacheKey, CacheRecord, LayerInfo, StepRecord } from '../core/cache.ts';
 import { invariant } from '../core/error.ts';
 import type { LayerId, LayerStack } from '../core/snapshot.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
@@ -35,6 +35,9 @@ export interface ForgetRequest {
 
 type Write = (statements: Statements) => void;
 
+/** What a step was is remembered this long after a build last told of it. */
+const STEPS_KEPT_MS = 90 * 86_400_000;
+
 /**
  * The cache index as a database in the store. Records are gathered and written together at the end of the current turn of the event
  * loop; the promise of `record…` settles when they are committed. Whatever a lookup finds counts as used, so that no prune takes it.
@@ -60,11 +63,10 @@ class DatabaseIndex implements StoreCacheIndex {
     return this.#lookupResult('select r.* from keys k join results r on r.id = k.result where k.key = ?', key);
   }
 
-  async lookupStep(step: string): Promise<CacheRecord | undefined> {
-    return this.#lookupResult(
-      'select r.* from steps s join keys k on k.key = s.key join results r on r.id = k.result where s.step = ?',
-      step,
-    );
+  async lookupSteps(build: string): Promise<readonly StepRecord[]> {
+    await this.#settle();
+    const sql = 'select stage, position, text, trace, duration_ms from steps where build = ? order by stage, position';
+    return this.#database.read((db) => db.all(sql, build).map(toStepRecord));
   }
 
   record(keys: readonly CacheKey[], record: CacheRecord): Promise<void> {
@@ -83,8 +85,23 @@ class DatabaseIndex implements StoreCacheIndex {
     });
   }
 
-  recordStep(step: string, key: CacheKey): Promise<void> {
-    return this.#write((db) => db.run('insert or replace into steps (step, key) values (?, ?)', step, key));
+  recordSteps(build: string, steps: readonly StepRecord[]): Promise<void> {
+    return this.#write((db) => {
+      for (const { stage, position, text, trace, durationMs = null } of steps) {
+        db.run(
+          `insert into steps (build, stage, position, text, trace, duration_ms, used_ms) values (?, ?, ?, ?, ?, ?, ?)
+             on conflict (build, stage, position) do update set text = excluded.text, trace = excluded.trace,
+               duration_ms = coalesce(excluded.duration_ms, duration_ms), used_ms = excluded.used_ms`,
+          build,
+          stage,
+          position,
+          text,
+          trace,
+          durationMs,
+          this.#now(),
+        );
+      }
+    });
   }
 
   lookupLayer(layer: LayerId): Promise<LayerInfo | undefined> {
@@ -163,7 +180,7 @@ class DatabaseIndex implements StoreCacheIndex {
       for (const layer of unneeded) db.run('delete from layers where layer = ? and used_ms < ?', layer, usedBeforeMs);
       const gone = unneeded.filter((layer) => db.first('select 1 from layers where layer = ?', layer) === undefined);
       db.run('delete from blobs where not exists (select 1 from layers l where l.diff_id = blobs.diff_id)');
-      db.run('delete from steps where not exists (select 1 from keys k where k.key = steps.key)');
+      db.run('delete from steps where used_ms < ?', this.#now() - STEPS_KEPT_MS);
       return gone;
     });
   }
@@ -244,6 +261,17 @@ function toLayerInfo(row: Row): LayerInfo {
     diffId: stringIn(row, 'diff_id') as Digest,
     size: numberIn(row, 'size'),
     createdMs: numberIn(row, 'created_ms'),
+  };
+}
+
+function toStepRecord(row: Row): StepRecord {
+  const durationMs = row['duration_ms'];
+  return {
+    stage: stringIn(row, 'stage'),
+    position: numberIn(row, 'position'),
+    text: stringIn(row, 'text'),
+    trace: stringIn(row, 'trace'),
+    ...(typeof durationMs === 'number' ? { durationMs } : {}),
   };
 }
 

@@ -5,6 +5,7 @@ import type { ContentStore } from '../core/content.ts';
 import type { Registry } from '../core/registry.ts';
 import type { Sandbox } from '../core/sandbox.ts';
 import type { ImageSource } from '../core/source.ts';
+import type { StepLocks } from '../core/step-locks.ts';
 import { lazyRegistry } from './lazy-registry.ts';
 import { openSandbox, type SandboxRequest } from '../../sandbox/open.ts';
 import { openImageSource } from '../source/image.ts';
@@ -12,12 +13,14 @@ import { openCacheIndex, type StoreCacheIndex } from '../store/cache-index.ts';
 import { openImageNames, type LayoutNames } from '../store/image-names.ts';
 import { openLayoutStore } from '../store/layout-store.ts';
 import { openStateDir, type StateDir } from '../store/state-dir.ts';
+import { openStepLocks } from '../store/step-locks.ts';
 
 /** Everything that has a lifetime of its own, opened on one store. Disposing gives up what is held, in reverse order. */
 export interface Workers extends AsyncDisposable {
   readonly state: StateDir;
   readonly content: ContentStore;
   readonly index: StoreCacheIndex;
+  readonly locks: StepLocks;
   readonly names: LayoutNames;
   readonly sandbox: Sandbox;
   readonly images: ImageSource;
@@ -45,6 +48,7 @@ export async function openWorkers(options: StoreOptions, o: WorkerOptions = {}):
     state,
     content,
     index,
+    locks: openStepLocks(state),
     names,
     sandbox,
     images,

@@ -270,7 +270,17 @@ time    0.6s, 5 steps: 3 cached, 2 ran
     expect([io.stdout.text, io.stderr.text]).toEqual([`${digestOf('config')}\n`, '']);
   });
 
-  test.each(['none', 'quiet', 'rawjson'])('nothing of its own with --progress=%s', async (mode) => {
+  test('the id on standard output with --progress=quiet too', async () => {
+    const { io } = await run(['--progress=quiet', '.']);
+    expect([io.stdout.text, io.stderr.text]).toEqual([`${digestOf('config')}\n`, '']);
+  });
+
+  test('no id behind a tar that goes to standard output', async () => {
+    const { io } = await run(['-q', '-o', '-', '.']);
+    expect(io.stdout.text).toBe('');
+  });
+
+  test.each(['none', 'rawjson'])('nothing of its own with --progress=%s', async (mode) => {
     const { io } = await run([`--progress=${mode}`, '.']);
     expect([io.stdout.text, io.stderr.text]).toEqual(['', '']);
   });

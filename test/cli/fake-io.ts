@@ -60,6 +60,9 @@ export function fakeApi(
       check: unexpected('check'),
       outline: unexpected('outline'),
       targets: unexpected('targets'),
+      explain: unexpected('explain'),
+      plan: unexpected('plan'),
+      doctor: unexpected('doctor'),
       openStore: handle === undefined ? unexpected('openStore') : openStore,
       ...api,
     });

@@ -8,7 +8,6 @@ import { parseResources } from '../../src/cli/parse-resources.ts';
 import { parseSecret, parseSsh } from '../../src/cli/parse-secret.ts';
 import { parseCount, parseDurationMs, parseLimit, parseSize } from '../../src/cli/parse-size.ts';
 import { parseUlimit } from '../../src/cli/parse-ulimit.ts';
-import { nearest } from '../../src/cli/suggest.ts';
 import { hostPlatform } from '../../src/oci/platform.ts';
 import { thrown } from './thrown.ts';
 
@@ -282,18 +281,5 @@ describe('fields', () => {
       { key: 'Flag' },
       { key: 'dest', value: ' x' },
     ]);
-  });
-});
-
-describe('suggestions', () => {
-  test.each([
-    ['tga', 'tag'],
-    ['bulid', 'build'],
-    ['IMAGES', 'images'],
-    ['imges', 'images'],
-    ['xyz', undefined],
-    ['', undefined],
-  ])('%j is nearest to %j', (word, name) => {
-    expect(nearest(word, ['tag', 'build', 'images', 'prune'])).toBe(name);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { CacheIndex, CacheKey, CacheRecord, LayerInfo } from '../../src/core/cache.ts';
+import type { CacheIndex, CacheKey, CacheRecord, LayerInfo, StepRecord } from '../../src/core/cache.ts';
 import type { LayerId } from '../../src/core/snapshot.ts';
 import type { Descriptor } from '../../src/oci/descriptor.ts';
 import { digestOf } from '../../src/oci/digest.ts';
@@ -23,6 +23,11 @@ export function cacheRecord(...stack: readonly string[]): CacheRecord {
     durationMs: 12.5,
     fields: '{"op":"exec"}',
   };
+}
+
+/** A step for tests. */
+export function stepRecord(stage: string, position: number, o: Partial<StepRecord> = {}): StepRecord {
+  return { stage, position, text: 'RUN make', trace: '{}', ...o };
 }
 
 /** What is known of the layer `id`. */
@@ -60,14 +65,22 @@ export function cacheIndexContract(name: string, open: () => Promise<CacheIndexU
       await index.cache.record([cacheKey('k')], record);
       expect(await index.cache.lookup(cacheKey('k'))).toEqual(record);
     });
-    it('steps: the most recent record of a step', async () => {
+    it('steps: those of one build, by stage and position', async () => {
       await using index = await open();
-      await index.cache.record([cacheKey('1')], cacheRecord('a'));
-      await index.cache.record([cacheKey('2')], cacheRecord('b'));
-      await index.cache.recordStep('RUN make', cacheKey('1'));
-      await index.cache.recordStep('RUN make', cacheKey('2'));
-      expect((await index.cache.lookupStep('RUN make'))?.stack).toEqual(['b']);
-      expect(await index.cache.lookupStep('RUN test')).toBeUndefined();
+      const steps = [stepRecord('b', 0), stepRecord('a', 1), stepRecord('a', 0, { durationMs: 12.5 })];
+      await index.cache.recordSteps('one', steps);
+      await index.cache.recordSteps('other', [stepRecord('z', 9)]);
+      expect(await index.cache.lookupSteps('one')).toEqual(steps.toReversed());
+      expect(await index.cache.lookupSteps('none')).toEqual([]);
+    });
+    it('steps: what comes later takes the place, but for a duration it does not know', async () => {
+      await using index = await open();
+      await index.cache.recordSteps('one', [stepRecord('a', 0, { durationMs: 3 }), stepRecord('a', 1)]);
+      await index.cache.recordSteps('one', [stepRecord('a', 0, { text: 'RUN test', trace: '2' })]);
+      expect(await index.cache.lookupSteps('one')).toEqual([
+        stepRecord('a', 0, { text: 'RUN test', trace: '2', durationMs: 3 }),
+        stepRecord('a', 1),
+      ]);
     });
     it('layers: by name and by diff ID, the newest where several have it', async () => {
       await using index = await open();

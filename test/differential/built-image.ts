@@ -22,7 +22,7 @@ interface Reference {
 /** Reads the only image of an OCI layout directory. */
 export async function readLayoutImage(layout: string): Promise<BuiltImage> {
   const blob: BlobReader = ({ digest }) => readFile(join(layout, 'blobs', digest.replace(':', '/')));
-  const index = decode<{ manifests: readonly Reference[] }>(await readFile(join(layout, 'index.json')));
+  const index = decode(await readFile(join(layout, 'index.json'))) as { manifests: readonly Reference[] };
   const [only, ...others] = index.manifests;
   if (only === undefined || others.length > 0) throw new Error(`${layout} has ${index.manifests.length} images`);
   return readManifest(await blob(only), blob);
@@ -38,11 +38,9 @@ export async function readDirImage(folder: string): Promise<BuiltImage> {
 type BlobReader = (reference: Reference) => Promise<Buffer>;
 
 async function readManifest(bytes: Buffer, blob: BlobReader): Promise<BuiltImage> {
-  const manifest = decode<{ config: Reference; layers: readonly Reference[] }>(bytes);
-  const config = decode<Partial<Pick<BuiltImage, 'config' | 'author' | 'history'>>>(await blob(manifest.config));
-  const layers = await Promise.all(
-    manifest.layers.map(async (layer) => readTarFile(decompress(await blob(layer)))),
-  );
+  const manifest = decode(bytes) as { config: Reference; layers: readonly Reference[] };
+  const config = decode(await blob(manifest.config)) as Partial<Pick<BuiltImage, 'config' | 'author' | 'history'>>;
+  const layers = await Promise.all(manifest.layers.map(async (layer) => readTarFile(decompress(await blob(layer)))));
   return {
     rootfs: mergeLayers(layers),
     layers,
@@ -52,8 +50,8 @@ async function readManifest(bytes: Buffer, blob: BlobReader): Promise<BuiltImage
   };
 }
 
-function decode<T>(bytes: Buffer): T {
-  return JSON.parse(bytes.toString()) as T;
+function decode(bytes: Buffer): unknown {
+  return JSON.parse(bytes.toString());
 }
 
 function decompress(bytes: Buffer): Buffer {

@@ -37,23 +37,21 @@ COPY --chown=app: f /colon
     fails: /ghost/,
   },
   {
-    says: '--chown: an unknown name is root with --compat=buildkit',
-    dockerfile: 'FROM busybox\nCOPY --chown=ghost f /x\nCOPY --chown=app:ghosts f /y\n',
-    context: { f: 'f' },
-    tsbuildArgs: ['--compat=buildkit'],
-    alone: 'buildah refuses it',
-    expected: { files: { '/x': 'file 644 0:0 "f"', '/y': 'file 644 1000:0 "f"' } },
-  },
-  {
     says: '--chown: names are those of the stage, as changed by it',
-    dockerfile: 'FROM busybox\nRUN echo new:x:4000:4000::/:/bin/sh >> /etc/passwd\nCOPY --chown=new f /x\nCOPY --chown=new --from=busybox /etc/passwd /y\n',
+    dockerfile:
+      'FROM busybox\nRUN echo new:x:4000:4000::/:/bin/sh >> /etc/passwd\nCOPY --chown=new f /x\nCOPY --chown=new --from=busybox /etc/passwd /y\n',
     context: { f: 'f' },
     expected: { files: { '/x': 'file 644 4000:4000 "f"' } },
   },
   {
     says: '--chmod: octal, files and directories, not links',
     dockerfile: 'FROM busybox\nCOPY --chmod=755 d /x\nCOPY --chmod=0600 f /y\nCOPY --chmod=4711 f /z\n',
-    context: { f: 'f', 'd/g': { content: 'g', mode: 0o600 }, 'd/sub': { type: 'directory', mode: 0o700 }, 'd/l': { target: 'g' } },
+    context: {
+      f: 'f',
+      'd/g': { content: 'g', mode: 0o600 },
+      'd/sub': { type: 'directory', mode: 0o700 },
+      'd/l': { target: 'g' },
+    },
     expected: {
       files: {
         '/x/g': 'file 755 0:0 "g"',
@@ -80,8 +78,14 @@ COPY --chown=app: f /colon
   },
   {
     says: '--chmod: symbolic',
-    dockerfile: 'FROM busybox\nCOPY --chmod=u=rwX,go=rX d /a\nCOPY --chmod=a+x f /b\nCOPY --chmod=go-r,u+s f /c\nCOPY --chmod=g=u f /d\n',
-    context: { f: { content: 'f', mode: 0o644 }, 'd/x': { content: 'x', mode: 0o700 }, 'd/n': { content: 'n', mode: 0o600 }, 'd/s': { type: 'directory', mode: 0o700 } },
+    dockerfile:
+      'FROM busybox\nCOPY --chmod=u=rwX,go=rX d /a\nCOPY --chmod=a+x f /b\nCOPY --chmod=go-r,u+s f /c\nCOPY --chmod=g=u f /d\n',
+    context: {
+      f: { content: 'f', mode: 0o644 },
+      'd/x': { content: 'x', mode: 0o700 },
+      'd/n': { content: 'n', mode: 0o600 },
+      'd/s': { type: 'directory', mode: 0o700 },
+    },
     alone: 'buildah 1.28 knows no symbolic modes',
     expected: {
       files: {
@@ -102,7 +106,8 @@ COPY --chown=app: f /colon
   },
   {
     says: '--link: a layer of its own, parents overriding, links of the image not followed',
-    dockerfile: 'FROM busybox\nRUN ln -s /real /l && mkdir /real && chmod 700 /home\nCOPY --link f /l/f\nCOPY --link --chown=app f /home/f\nCOPY --link f /tmp/f\n',
+    dockerfile:
+      'FROM busybox\nRUN ln -s /real /l && mkdir /real && chmod 700 /home\nCOPY --link f /l/f\nCOPY --link --chown=app f /home/f\nCOPY --link f /tmp/f\n',
     context: { f: 'f' },
     alone: NO_SUCH_FLAG,
     expected: {
@@ -177,9 +182,12 @@ COPY --parents no/such/*.txt a/top.txt /six/
   },
   {
     says: '--parents: from a stage, owners kept',
-    dockerfile: 'FROM busybox AS s\nRUN mkdir -p /p/q && touch /p/q/f && chown 5:6 /p /p/q/f\nFROM scratch\nCOPY --from=s --parents /p/q /out/\n',
+    dockerfile:
+      'FROM busybox AS s\nRUN mkdir -p /p/q && touch /p/q/f && chown 5:6 /p /p/q/f\nFROM scratch\nCOPY --from=s --parents /p/q /out/\n',
     alone: NO_SUCH_FLAG,
-    expected: { files: { '/out/p': 'directory 755 5:6', '/out/p/q': 'directory 755 0:0', '/out/p/q/f': 'file 644 5:6 ""' } },
+    expected: {
+      files: { '/out/p': 'directory 755 5:6', '/out/p/q': 'directory 755 0:0', '/out/p/q/f': 'file 644 5:6 ""' },
+    },
   },
   {
     says: '--exclude: patterns relative to each root, with exceptions, several',

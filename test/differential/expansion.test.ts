@@ -47,8 +47,17 @@ LABEL a=\${v#*/} b=\${v##*/} c=\${v%.*} d=\${v%%.*} f=\${v#?} g=\${v#x} h=[\${e#
     expected: {
       config: {
         Labels: {
-          ...{ a: 'b/c.tar.gz', b: 'c.tar.gz', c: 'a/b/c.tar', d: 'a/b/c', f: '/b/c.tar.gz', g: 'a/b/c.tar.gz' },
-          ...{ h: '[]', i: '[]', j: '', k: 'a/b/c.tar.g', l: 'a/b/c.tar.gz' },
+          a: 'b/c.tar.gz',
+          b: 'c.tar.gz',
+          c: 'a/b/c.tar',
+          d: 'a/b/c',
+          f: '/b/c.tar.gz',
+          g: 'a/b/c.tar.gz',
+          h: '[]',
+          i: '[]',
+          j: '',
+          k: 'a/b/c.tar.g',
+          l: 'a/b/c.tar.gz',
         },
       },
     },
@@ -63,7 +72,15 @@ LABEL a=\${v/-/+} b=\${v//-/+} c=\${v/?-/} d=\${p//\\//_} f=\${v//-/} g=\${v/b*/
     expected: {
       config: {
         Labels: {
-          ...{ a: 'a+b-c', b: 'a+b+c', c: 'b-c', d: '_x_y', f: 'abc', g: 'a-z', h: 'a-b-c', i: 'a-b-c', j: '$1-b-c' },
+          a: 'a+b-c',
+          b: 'a+b+c',
+          c: 'b-c',
+          d: '_x_y',
+          f: 'abc',
+          g: 'a-z',
+          h: 'a-b-c',
+          i: 'a-b-c',
+          j: '$1-b-c',
         },
       },
     },
@@ -185,7 +202,8 @@ RUN echo "[$A][$E]" > /out
   },
   {
     says: 'the environment of RUN: ARG, ENV and HOME, in shell and exec form',
-    dockerfile: 'FROM busybox\nARG A=1\nARG U\nENV E="two words"\nRUN env | grep -E "^(A|E|U|HOME|PATH)=" | sort > /shell\nRUN ["/bin/sh", "-c", "echo $A $E $HOME > /exec"]\n',
+    dockerfile:
+      'FROM busybox\nARG A=1\nARG U\nENV E="two words"\nRUN env | grep -E "^(A|E|U|HOME|PATH)=" | sort > /shell\nRUN ["/bin/sh", "-c", "echo $A $E $HOME > /exec"]\n',
   },
   {
     says: 'automatic platform args: after they are declared only; --platform of FROM sees them',
@@ -221,6 +239,11 @@ LABEL p=$TARGETPLATFORM o=$TARGETOS a=$TARGETARCH v=[$TARGETVARIANT] b=$BUILDPLA
     says: 'proxies: an ARG brings them into the history',
     dockerfile: 'FROM busybox\nARG http_proxy\nRUN echo $http_proxy > /out\n',
     args: ['--build-arg', 'http_proxy=http://p:1'],
-    expected: { history: ['ARG http_proxy=http://p:1', 'RUN |1 http_proxy=http://p:1 /bin/sh -c echo $http_proxy > /out # buildkit'] },
+    expected: {
+      history: [
+        'ARG http_proxy=http://p:1',
+        'RUN |1 http_proxy=http://p:1 /bin/sh -c echo $http_proxy > /out # buildkit',
+      ],
+    },
   },
 ]);

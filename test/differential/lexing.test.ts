@@ -48,7 +48,8 @@ two # printed" > /out && \\
   },
   {
     says: 'directives: syntax and check, keys in any case; one after a comment is none',
-    dockerfile: '# SYNTAX = docker/dockerfile:1\n# check=skip=all\n# comment\n# escape=`\nFROM scratch\nLABEL a=b\\ c\n',
+    dockerfile:
+      '# SYNTAX = docker/dockerfile:1\n# check=skip=all\n# comment\n# escape=`\nFROM scratch\nLABEL a=b\\ c\n',
     expected: { config: { Labels: { a: 'b c' } } },
   },
   {
@@ -58,7 +59,7 @@ two # printed" > /out && \\
   },
   {
     says: 'JSON forms: what is nearly JSON is shell text (trap 22)',
-    dockerfile: "FROM scratch\nENTRYPOINT ['a', 'b']\nCMD [\"a\" \"b\"]\n",
+    dockerfile: 'FROM scratch\nENTRYPOINT [\'a\', \'b\']\nCMD ["a" "b"]\n',
     expected: { config: { Entrypoint: ['/bin/sh', '-c', "['a', 'b']"], Cmd: ['/bin/sh', '-c', '["a" "b"]'] } },
   },
   {
@@ -89,7 +90,12 @@ two # printed" > /out && \\
   },
   { says: 'an unknown instruction is refused', dockerfile: 'FROM scratch\nCOPPY a b\n', fails: /COPY/ },
   { says: 'a file of comments only is refused', dockerfile: '# nothing\n\n# here\n', fails: /no instructions|empty/ },
-  { says: 'an instruction before FROM is refused', alone: 'buildah takes it', dockerfile: 'LABEL a=b\nFROM scratch\n', fails: /no build stage/ },
+  {
+    says: 'an instruction before FROM is refused',
+    alone: 'buildah takes it',
+    dockerfile: 'LABEL a=b\nFROM scratch\n',
+    fails: /no build stage/,
+  },
   {
     says: 'a line of more than 65,535 bytes is refused (trap 36)',
     dockerfile: `FROM scratch\nLABEL a=${'x'.repeat(65_530)}\n`,
@@ -111,13 +117,15 @@ describeDifferences('heredocs', [
   {
     says: 'RUN: a shell script, whose last status counts',
     alone: BUILDAH_HEREDOC,
-    dockerfile: 'FROM busybox\nARG who=you\nRUN <<EOF\nfalse\necho "hello $who" > /out\n\n# comment \\\ncat /out >> /out2\nEOF\n',
+    dockerfile:
+      'FROM busybox\nARG who=you\nRUN <<EOF\nfalse\necho "hello $who" > /out\n\n# comment \\\ncat /out >> /out2\nEOF\n',
     expected: { files: { '/out': 'file 644 0:0 "hello you\\n"', '/out2': 'file 644 0:0 "hello you\\n"' } },
   },
   {
     says: 'RUN: #! runs the body as a program',
     alone: BUILDAH_HEREDOC,
-    dockerfile: 'FROM busybox\nRUN <<EOF\n#!/bin/awk -f\nBEGIN { print "from awk" > "/out" }\nEOF\nRUN ls /dev/pipes > /dev/null 2>&1 && exit 1 || true\n',
+    dockerfile:
+      'FROM busybox\nRUN <<EOF\n#!/bin/awk -f\nBEGIN { print "from awk" > "/out" }\nEOF\nRUN ls /dev/pipes > /dev/null 2>&1 && exit 1 || true\n',
     expected: { files: { '/out': 'file 644 0:0 "from awk\\n"' } },
   },
   {
@@ -129,7 +137,8 @@ describeDifferences('heredocs', [
   {
     says: 'RUN: in the shell that SHELL names',
     alone: BUILDAH_HEREDOC,
-    dockerfile: 'FROM busybox\nSHELL ["/bin/sh", "-euc"]\nRUN <<EOF\necho $- | grep -q e && echo strict > /out\nEOF\nRUN <<EOF || echo no command > /out2\nfalse\nEOF\n',
+    dockerfile:
+      'FROM busybox\nSHELL ["/bin/sh", "-euc"]\nRUN <<EOF\necho $- | grep -q e && echo strict > /out\nEOF\nRUN <<EOF || echo no command > /out2\nfalse\nEOF\n',
     expected: { files: { '/out': 'file 644 0:0 "strict\\n"', '/out2': null } },
   },
   {

@@ -23,13 +23,15 @@ COPY --from=1 /one /again /
   },
   {
     says: 'FROM: expands global ARGs, with defaults',
-    dockerfile: 'ARG BASE=busybox\nARG TAG\nARG NAME=st\nFROM ${BASE}:${TAG:-latest} AS ${NAME}age\nRUN echo x > /x\nFROM scratch\nCOPY --from=stage /x /\n',
+    dockerfile:
+      'ARG BASE=busybox\nARG TAG\nARG NAME=st\nFROM ${BASE}:${TAG:-latest} AS ${NAME}age\nRUN echo x > /x\nFROM scratch\nCOPY --from=stage /x /\n',
     alone: 'buildah does not expand the name after AS, and BuildKit neither: see the next case',
     fails: /\$\{NAME\}age/,
   },
   {
     says: 'FROM: expands global ARGs in the base name, with defaults and --build-arg',
-    dockerfile: 'ARG BASE=nothing\nARG TAG\nFROM ${BASE}:${TAG:-latest} AS stage\nRUN echo x > /x\nFROM scratch\nCOPY --from=stage /x /\n',
+    dockerfile:
+      'ARG BASE=nothing\nARG TAG\nFROM ${BASE}:${TAG:-latest} AS stage\nRUN echo x > /x\nFROM scratch\nCOPY --from=stage /x /\n',
     args: ['--build-arg', 'BASE=busybox'],
   },
   {
@@ -37,11 +39,21 @@ COPY --from=1 /one /again /
     dockerfile: 'ARG BASE\nFROM $BASE\nLABEL a=b\n',
     fails: /base name \(\$BASE\) should not be blank/,
   },
-  { says: 'FROM: AS needs a valid name', dockerfile: 'FROM busybox AS 1a\n', fails: /1a/, alone: 'buildah takes any name' },
-  { says: 'FROM: two words are refused', dockerfile: 'FROM busybox AS\n', fails: /FROM requires either one or three arguments/ },
+  {
+    says: 'FROM: AS needs a valid name',
+    dockerfile: 'FROM busybox AS 1a\n',
+    fails: /1a/,
+    alone: 'buildah takes any name',
+  },
+  {
+    says: 'FROM: two words are refused',
+    dockerfile: 'FROM busybox AS\n',
+    fails: /FROM requires either one or three arguments/,
+  },
   {
     says: 'a stage that the target does not need is neither run nor resolved (trap 25)',
-    dockerfile: 'FROM no-such-image.invalid/x AS unused\nRUN false\nFROM busybox AS alsounused\nRUN exit 3\nFROM busybox\nRUN touch /ok\n',
+    dockerfile:
+      'FROM no-such-image.invalid/x AS unused\nRUN false\nFROM busybox AS alsounused\nRUN exit 3\nFROM busybox\nRUN touch /ok\n',
     expected: { files: { '/ok': 'file 644 0:0 ""' } },
   },
   {
@@ -114,9 +126,13 @@ LABEL m=2
   },
   {
     says: 'ONBUILD of a base image runs after FROM and is not inherited (trap 26)',
-    bases: { onbuildbase: 'FROM busybox\nONBUILD RUN echo trigger > /trigger\nONBUILD COPY a /a\nONBUILD ENV E=v\nONBUILD WORKDIR /w\n' },
+    bases: {
+      onbuildbase:
+        'FROM busybox\nONBUILD RUN echo trigger > /trigger\nONBUILD COPY a /a\nONBUILD ENV E=v\nONBUILD WORKDIR /w\n',
+    },
     context: { a: 'from the child\n' },
-    dockerfile: 'FROM onbuildbase AS child\nRUN cp /trigger second && echo $E >> second\nFROM child\nRUN ls /w > /list\n',
+    dockerfile:
+      'FROM onbuildbase AS child\nRUN cp /trigger second && echo $E >> second\nFROM child\nRUN ls /w > /list\n',
     expected: {
       files: {
         '/trigger': 'file 644 0:0 "trigger\\n"',
@@ -129,7 +145,8 @@ LABEL m=2
   },
   {
     says: 'ONBUILD of a base stage runs where the stage is a base',
-    dockerfile: 'FROM busybox AS base\nONBUILD RUN echo x >> /count\nFROM base AS one\nFROM one\nRUN echo y >> /count\n',
+    dockerfile:
+      'FROM busybox AS base\nONBUILD RUN echo x >> /count\nFROM base AS one\nFROM one\nRUN echo y >> /count\n',
     expected: { files: { '/count': 'file 644 0:0 "x\\ny\\n"' }, config: { OnBuild: null } },
   },
   {

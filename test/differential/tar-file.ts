@@ -35,16 +35,16 @@ const TYPES: Readonly<Record<string, TarFileType>> = {
 /** Reads a whole tar archive (ustar, PAX, GNU long names), without any code of tsbuild: a comparer must not share its subject's mistakes. */
 export function readTarFile(bytes: Buffer): readonly TarFileEntry[] {
   const entries: TarFileEntry[] = [];
-  let records: Readonly<Record<string, string>> = {};
+  let records: Record<string, string> = {};
   for (let at = 0; at + BLOCK <= bytes.length && bytes[at] !== 0;) {
     const header = bytes.subarray(at, at + BLOCK);
     const flag = header.toString('latin1', 156, 157);
     const size = flag === '1' || flag === '2' ? 0 : Number(records['size'] ?? numberAt(header, 124, 12));
     const content = bytes.subarray(at + BLOCK, at + BLOCK + size);
     at += BLOCK + Math.ceil(size / BLOCK) * BLOCK;
-    if (flag === 'x') records = { ...records, ...paxRecords(content) };
-    else if (flag === 'L') records = { ...records, path: textAt(content, 0, content.length) };
-    else if (flag === 'K') records = { ...records, linkpath: textAt(content, 0, content.length) };
+    if (flag === 'x') Object.assign(records, paxRecords(content));
+    else if (flag === 'L') records['path'] = textAt(content, 0, content.length);
+    else if (flag === 'K') records['linkpath'] = textAt(content, 0, content.length);
     else {
       entries.push(entryOf(header, records, content));
       records = {};
@@ -81,7 +81,10 @@ function entryOf(header: Buffer, records: Readonly<Record<string, string>>, cont
 const XATTR = 'SCHILY.xattr.';
 
 function relative(name: string): string {
-  return name.split('/').filter((part) => part !== '' && part !== '.').join('/');
+  return name
+    .split('/')
+    .filter((part) => part !== '' && part !== '.')
+    .join('/');
 }
 
 function textAt(bytes: Buffer, start: number, length: number): string {

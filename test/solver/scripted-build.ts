@@ -31,6 +31,7 @@ export class ScriptedBuild {
 
   readonly #records = new Map<CacheKey, CacheRecord>();
   readonly #contents = new Map<LayerId, string>();
+  readonly #held = new Map<CacheKey, Promise<void>>();
   #nextLayer = 1;
 
   context(): VertexId {
@@ -86,10 +87,15 @@ export class ScriptedBuild {
     return this.builder.add({ kind: 'merge' }, inputs, { name: 'merge' });
   }
 
-  solve(target: VertexId, signal: AbortSignal = new AbortController().signal): Promise<Solution> {
+  solve(target: VertexId, signal?: AbortSignal): Promise<Solution> {
     this.ran.length = 0;
     this.events.length = 0;
     this.committed.length = 0;
+    return this.solveBeside(target, signal);
+  }
+
+  /** Another solve on the same store, like one of another process. */
+  solveBeside(target: VertexId, signal: AbortSignal = new AbortController().signal): Promise<Solution> {
     return solve(
       this.builder.build(),
       target,
@@ -101,8 +107,8 @@ export class ScriptedBuild {
             for (const key of keys) this.#records.set(key, record);
             return Promise.resolve();
           },
-          recordStep: () => Promise.resolve(),
         },
+        locks: { hold: (key) => this.#hold(key) },
         files: { contentDigest: (tree) => Promise.resolve(digestOf(this.#contentOf(tree))) },
         hasLayer: (layer) => Promise.resolve(this.layers.has(layer)),
         steps: new SlotPool(this.steps),
@@ -130,6 +136,15 @@ export class ScriptedBuild {
       },
       merge: mergeHandler,
     };
+  }
+
+  /** Gives each key to one holder at a time, in the order in which they came. */
+  async #hold(key: CacheKey): Promise<AsyncDisposable> {
+    const before = this.#held.get(key);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#held.set(key, promise);
+    await before;
+    return { [Symbol.asyncDispose]: () => Promise.resolve(resolve()) };
   }
 
   async #step(name: string, base: Tree | undefined, signal: AbortSignal): Promise<OpResult> {

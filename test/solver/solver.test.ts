@@ -62,7 +62,7 @@ describe('solver cache', () => {
     const first = await build.solve(target);
     const second = await build.solve(target);
     expect(build.ran).toEqual([]);
-    expect(second).toEqual({ stack: first.stack, cached: 3, ran: 0 });
+    expect(second).toMatchObject({ stack: first.stack, cached: 3, ran: 0 });
     expect(build.events.filter((event) => event.type === 'completed').map((event) => event.cached)).toContain('yes');
   });
 

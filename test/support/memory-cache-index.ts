@@ -1,4 +1,4 @@
-import type { CacheIndex, CacheKey, CacheRecord, LayerInfo } from '../../src/core/cache.ts';
+import type { CacheIndex, CacheKey, CacheRecord, LayerInfo, StepRecord } from '../../src/core/cache.ts';
 import type { LayerId } from '../../src/core/snapshot.ts';
 import type { Descriptor } from '../../src/oci/descriptor.ts';
 import type { Digest } from '../../src/oci/digest.ts';
@@ -6,7 +6,7 @@ import type { Digest } from '../../src/oci/digest.ts';
 /** A cache index that lives as long as the test. */
 export function memoryCacheIndex(): CacheIndex {
   const records = new Map<CacheKey, CacheRecord>();
-  const steps = new Map<string, CacheKey>();
+  const steps = new Map<string, ReadonlyMap<string, StepRecord>>();
   const layers = new Map<LayerId, LayerInfo>();
   const blobs = new Map<string, { readonly diffId: Digest; readonly blob: Descriptor }>();
   return {
@@ -14,13 +14,18 @@ export function memoryCacheIndex(): CacheIndex {
     record: async (keys, record) => {
       for (const key of keys) records.set(key, record);
     },
-    recordStep: async (step, key) => {
-      steps.set(step, key);
+    recordSteps: async (build, records) => {
+      const known = new Map(steps.get(build));
+      for (const record of records) {
+        const place = JSON.stringify([record.stage, record.position]);
+        known.set(place, { ...known.get(place), ...record });
+      }
+      steps.set(build, known);
     },
-    lookupStep: async (step) => {
-      const key = steps.get(step);
-      return key === undefined ? undefined : records.get(key);
-    },
+    lookupSteps: async (build) =>
+      [...(steps.get(build)?.values() ?? [])].toSorted(
+        (a, b) => (a.stage === b.stage ? 0 : a.stage < b.stage ? -1 : 1) || a.position - b.position,
+      ),
     lookupLayer: async (layer) => layers.get(layer),
     lookupDiffId: async (diffId) =>
       [...layers.values()].filter((info) => info.diffId === diffId).toSorted((a, b) => b.createdMs - a.createdMs)[0],

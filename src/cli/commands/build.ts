@@ -10,6 +10,7 @@ import { openPalette } from '../palette.ts';
 import type { Call } from '../parse-call.ts';
 import { readInputs } from '../read-inputs.ts';
 import { renderWarnings } from '../render-diagnostics.ts';
+import { renderExplanations } from '../render-explanation.ts';
 import { reportError } from '../report-error.ts';
 import { runCheck } from '../run-check.ts';
 import { runSubrequest } from '../run-subrequest.ts';
@@ -59,9 +60,8 @@ function onlyContext(operands: readonly string[]): string {
 
 async function runBuild(request: BuildRequest, flags: Partial<BuildFlags>, invocation: Invocation): Promise<number> {
   const { io, store, detail, raw, loadApi } = invocation;
-  const toTerminal =
-    request.outputs?.some((output) => 'dest' in output && output.dest === '-') === true && io.stdout.isTTY === true;
-  if (toTerminal) throw usageError('a tar is not written to a terminal', 'add dest=FILE, or redirect the output');
+  if (writesToStdout(request) && io.stdout.isTTY === true)
+    throw usageError('a tar is not written to a terminal', 'add dest=FILE, or redirect the output');
   if (flags.iidFile !== undefined) await rm(flags.iidFile, { force: true });
   const { progress: mode = 'auto', quiet } = parseFlags<ProgressFlags>(progressFlags, raw, io);
   const resolved = quiet === undefined ? resolveMode(mode, io) : 'quiet';
@@ -74,11 +74,17 @@ async function runBuild(request: BuildRequest, flags: Partial<BuildFlags>, invoc
     shown[Symbol.dispose]();
     const human = resolved === 'plain' || resolved === 'tty';
     if (human) printOutcome(result, { request, io, progress, startMs });
-    if (quiet !== undefined) io.stdout.write(`${imageId(result) ?? ''}\n`);
+    const id = imageId(result);
+    if (resolved === 'quiet' && id !== undefined && !writesToStdout(request)) io.stdout.write(`${id}\n`);
     return 0;
   } catch (error) {
     return reportError(error, { io, detail, request, state: progress.state });
   }
+}
+
+/** Whether standard output is taken by a tar. */
+function writesToStdout({ outputs = [] }: BuildRequest): boolean {
+  return outputs.some((output) => 'dest' in output && output.dest === '-');
 }
 
 async function writeFiles(result: BuildResult, request: BuildRequest, flags: Partial<BuildFlags>): Promise<void> {
@@ -100,5 +106,6 @@ function printOutcome(result: BuildResult, { request, io, progress, startMs }: O
   const palette = openPalette(io.stderr, io.env);
   const warnings = renderWarnings([...progress.state.warnings, ...result.warnings], palette);
   const summary = renderSummary(result, { elapsedMs: io.now() - startMs, outputs: request.outputs ?? [], palette });
-  io.stderr.write([warnings, summary].filter((part) => part !== '').join('\n'));
+  const explanations = renderExplanations(result.explanations ?? [], palette);
+  io.stderr.write([warnings, explanations, summary].filter((part) => part !== '').join('\n'));
 }
