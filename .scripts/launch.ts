@@ -12,7 +12,8 @@ process.emitWarning = (warning: string | Error, ...rest: unknown[]): void => {
 };
 
 // What V8 compiled last time. The directory belongs to this user alone: whoever can write there can run code as them.
-const cache = process.env['XDG_CACHE_HOME'] ?? (process.env['HOME'] === undefined ? undefined : `${process.env['HOME']}/.cache`);
+const cache =
+  process.env['XDG_CACHE_HOME'] ?? (process.env['HOME'] === undefined ? undefined : `${process.env['HOME']}/.cache`);
 if (cache?.startsWith('/') === true) enableCompileCache(`${cache}/tsbuild/compiled`);
 
 await import('../src/cli/main.ts');

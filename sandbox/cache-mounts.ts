@@ -72,9 +72,18 @@ export class LockedCacheMounts implements CacheMounts {
       if (record === undefined) return [];
       const path = join(this.#root, name, 'data');
       const { bytes } = await treeUsage(path);
-      return [{ id: record.id, path, bytes, lastUsedMs: statSync(join(this.#root, name, 'lock')).mtimeMs }];
+      return [{ id: record.id, path, bytes, lastUsedMs: this.#lastUsedMs(name) }];
     });
     return (await Promise.all(found)).flat().toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  async *exportTar(id: string, o: { readonly signal?: AbortSignal | undefined } = {}): AsyncIterable<Uint8Array> {
+    const names = this.#names().filter((name) => this.#readRecord(name)?.id === id);
+    const name = names.toSorted((a, b) => this.#lastUsedMs(b) - this.#lastUsedMs(a))[0];
+    if (name === undefined) return;
+    using _held = await this.#wait(name, 'shared', o.signal);
+    const directories = [join(this.#root, name, 'data')];
+    yield* this.#work.pool.source('exportTar', { directories, epochSeconds: undefined }, o);
   }
 
   async remove(id: string): Promise<number> {
@@ -85,6 +94,10 @@ export class LockedCacheMounts implements CacheMounts {
 
   get #root(): string {
     return join(this.#work.store.stateDir, 'cache-mounts');
+  }
+
+  #lastUsedMs(name: string): number {
+    return statSync(join(this.#root, name, 'lock'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   }
 
   /** Waits its turn in this process, then for other processes. */
@@ -124,13 +137,16 @@ export class LockedCacheMounts implements CacheMounts {
     request: CacheMountRequest,
     o: { readonly name: string; readonly mode: 'shared' | 'exclusive'; readonly signal: AbortSignal | undefined },
   ): Promise<CacheMountLease> {
+    const lock = await this.#wait(o.name, o.mode, o.signal);
+    return this.#open(request, { name: o.name, lock, signal: o.signal });
+  }
+
+  async #wait(name: string, mode: 'shared' | 'exclusive', signal: AbortSignal | undefined): Promise<FileLock> {
     for (;;) {
-      o.signal?.throwIfAborted();
-      const lock = this.#tryLock(o.name, o.mode);
-      if (lock !== undefined) return this.#open(request, { name: o.name, lock, signal: o.signal });
-      await delay(POLL_MS, undefined, o.signal === undefined ? {} : { signal: o.signal }).catch(() =>
-        o.signal?.throwIfAborted(),
-      );
+      signal?.throwIfAborted();
+      const lock = this.#tryLock(name, mode);
+      if (lock !== undefined) return lock;
+      await delay(POLL_MS, undefined, signal === undefined ? {} : { signal }).catch(() => signal?.throwIfAborted());
     }
   }
 

@@ -2,20 +2,21 @@ import type { Executor, ExitStatus, OutputListener, RuntimeSpec } from '../src/c
 import type { CgroupDriver } from './cgroup.ts';
 import { exitStatusOf } from './exit-status.ts';
 import { helperError } from './helper-error.ts';
-import { networkDriver } from './network.ts';
 import { nameFiles } from './name-files.ts';
+import type { Networks } from './open-networks.ts';
 import { seccompFilter } from './seccomp.ts';
 import { openSocketProxies } from './socket-proxy.ts';
 import { toStepProgram } from './step-program.ts';
 import { StepStarts } from './step-starts.ts';
 
-/** What a native executor needs to know of its machine. */
+/** What a native executor needs to know of its machine. It owns the networks. */
 export interface NativeExecutorOptions {
   /** Path of the compiled helper. */
   readonly helper: string;
   /** An empty directory that every step's mount namespace starts on. */
   readonly scratch: string;
   readonly cgroups: CgroupDriver;
+  readonly networks: Networks;
   readonly userNamespace: 'initial' | 'nested';
   /** `suppress`: fsync and its kin succeed without doing anything. */
   readonly syncSteps: 'suppress' | 'real';
@@ -36,6 +37,7 @@ export class NativeExecutor implements Executor, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#starts[Symbol.asyncDispose]();
+    await this.#o.networks[Symbol.asyncDispose]();
   }
 
   async run(
@@ -44,16 +46,16 @@ export class NativeExecutor implements Executor, AsyncDisposable {
   ): Promise<ExitStatus> {
     o.signal?.throwIfAborted();
     await using proxies = await openSocketProxies(spec.mounts);
-    const network = networkDriver(spec.network).plan();
-    const need = { spec, network: network.namespace };
-    const { cgroup, helper } = this.#starts.take(need);
+    const need = { spec, network: await this.#o.networks.driverOf(spec) };
+    o.signal?.throwIfAborted();
+    const { cgroup, network, helper } = this.#starts.take(need);
     const program = toStepProgram(
       { ...spec, mounts: proxies.mounts },
       {
         scratch: this.#o.scratch,
         cgroup,
         network,
-        files: nameFiles(spec, network.loopback),
+        files: nameFiles(spec, network),
         seccomp: this.#filter(spec),
         userNamespace: this.#o.userNamespace,
       },

@@ -10,7 +10,7 @@ import type { HelperProgram } from './helper-program.ts';
 import type { HelperFailure } from './helper-record.ts';
 import { HelperProcess } from './helper-process.ts';
 import { nameFiles } from './name-files.ts';
-import { networkDriver } from './network.ts';
+import { hostNetwork, networkOf } from './network.ts';
 import { ociConfig } from './oci-bundle.ts';
 import { toOciProgram } from './oci-program.ts';
 import { lateFailure, runtimeFailure } from './oci-runtime-failure.ts';
@@ -74,9 +74,9 @@ export class OciExecutor implements Executor, AsyncDisposable {
 
   #prepare(spec: RuntimeSpec, bundle: Bundle): { readonly program: HelperProgram; readonly cgroup: CgroupPlan } {
     const { scratch, syncSteps: sync, capabilities } = this.#o;
-    const network = networkDriver(spec.network).plan();
+    const network = networkOf(spec.network, hostNetwork).plan();
     const cgroup = this.#o.cgroups.plan(spec);
-    const files = nameFiles(spec, network.loopback);
+    const files = nameFiles(spec, network);
     const { program, rootfs, mounts } = toOciProgram(spec, {
       command: bundle.command(this.#o),
       scratch,

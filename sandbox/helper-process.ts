@@ -57,6 +57,11 @@ export class HelperProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
+  /** Calls back when nothing of it is left, however it ended. */
+  onceGone(callback: () => void): void {
+    this.#closed.then(callback, callback);
+  }
+
   /**
    * Gives it the rest of its program and waits until nothing is left of it.
    * @throws the signal's reason, after everything is gone; SANDBOX_FAILED where the helper itself could not run or was killed.

@@ -1,16 +1,23 @@
 import { readFileSync } from 'node:fs';
 import { isErrno } from '../src/core/error.ts';
 import type { RuntimeSpec } from '../src/core/executor.ts';
+import type { NetworkPlan } from './network.ts';
 import { hostsFile, resolvConf } from './rootfs.ts';
 
 /** The files by which a step finds names, made from the host's. */
 export function nameFiles(
   spec: Pick<RuntimeSpec, 'hostname' | 'extraHosts'>,
-  loopback: 'reachable' | 'unreachable',
+  { loopback, hostAddress, nameServer }: Pick<NetworkPlan, 'loopback' | 'hostAddress' | 'nameServer'>,
 ): { readonly hosts: string; readonly resolvConf: string } {
   const host = readText('/etc/resolv.conf') ?? '';
   const upstream = loopback === 'reachable' ? undefined : readText('/run/systemd/resolve/resolv.conf');
-  return { hosts: hostsFile(spec.hostname, spec.extraHosts), resolvConf: resolvConf({ host, upstream, loopback }) };
+  const extra = spec.extraHosts.map((each) =>
+    each.address === 'host-gateway' ? { ...each, address: hostAddress } : each,
+  );
+  return {
+    hosts: hostsFile(spec.hostname, extra),
+    resolvConf: resolvConf({ host, upstream, loopback, ...(nameServer === undefined ? {} : { nameServer }) }),
+  };
 }
 
 function readText(path: string): string | undefined {

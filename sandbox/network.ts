@@ -1,32 +1,63 @@
 import type { RuntimeSpec } from '../src/core/executor.ts';
 import type { HelperCommand } from './helper-program.ts';
 
-/** How a step reaches the network, as data for its program. */
+/** How one step reaches the network, as data for its program. */
 export interface NetworkPlan {
   readonly namespace: 'own' | 'host';
-  /** Run by the step before it loses the host's file system. */
-  readonly commands: readonly HelperCommand[];
+  /** Namespaces that the step is born into; a network that connects itself makes its own. */
+  readonly born: readonly 'net'[];
+  /** Run by the keeper, on the host, before the step is born. */
+  readonly before: readonly HelperCommand[];
+  /** Run by the step ahead of its own commands, while it is root on the host. */
+  readonly prelude: readonly HelperCommand[];
+  /** Run by the keeper when nothing of the step is left. */
+  readonly after: readonly HelperCommand[];
   /** Whether a name server on the host's loopback answers. */
   readonly loopback: 'reachable' | 'unreachable';
+  /** Where no other name server can be reached. */
+  readonly nameServer?: string;
+  /** The host, as the step reaches it: `host-gateway` of --add-host. */
+  readonly hostAddress: string;
+  /** Gives back what the plan holds, once nothing of the step is left. */
+  readonly release: () => void;
 }
 
-/** One way of giving a step a network. A driver that connects an own namespace to the outside takes its place here. */
+/** One way of giving steps a network. */
 export interface NetworkDriver {
-  readonly name: string;
+  readonly name: 'host' | 'none' | 'bridge' | 'pasta' | 'slirp4netns';
+  /** A network for one step. */
   plan(): NetworkPlan;
 }
 
-const hostDriver: NetworkDriver = {
+const nothing = { born: [], before: [], prelude: [], after: [], release: () => undefined } as const;
+
+/** The host's own network. */
+export const hostNetwork: NetworkDriver = {
   name: 'host',
-  plan: () => ({ namespace: 'host', commands: [], loopback: 'reachable' }),
+  plan: () => ({ ...nothing, namespace: 'host', loopback: 'reachable', hostAddress: '127.0.0.1' }),
 };
 
-const loopbackDriver: NetworkDriver = {
+/** A loopback interface, and nothing else. */
+export const loopbackNetwork: NetworkDriver = {
   name: 'none',
-  plan: () => ({ namespace: 'own', commands: [['loopback-up']], loopback: 'unreachable' }),
+  plan: () => ({
+    ...nothing,
+    namespace: 'own',
+    born: ['net'],
+    prelude: [['loopback-up']],
+    loopback: 'unreachable',
+    hostAddress: '127.0.0.1',
+  }),
 };
 
-/** The driver for each value of --network. `default` shares the host's network, as BuildKit does without CNI. */
-export function networkDriver(network: RuntimeSpec['network']): NetworkDriver {
-  return network === 'none' ? loopbackDriver : hostDriver;
+/** The driver for each value of --network; steps that ask for none in particular get `outside`. */
+export function networkOf(network: RuntimeSpec['network'], outside: NetworkDriver): NetworkDriver {
+  switch (network) {
+    case 'none':
+      return loopbackNetwork;
+    case 'host':
+      return hostNetwork;
+    case 'default':
+      return outside;
+  }
 }

@@ -7,6 +7,7 @@ import type { Executor } from '../src/core/executor.ts';
 import { NativeExecutor } from './executor-native.ts';
 import { OciExecutor } from './executor-oci.ts';
 import { findProgram } from './find-program.ts';
+import { Networks, type NetworkDriverName } from './open-networks.ts';
 import { ownCapabilities } from './own-capabilities.ts';
 import { helperPath } from './helper-path.ts';
 import { openCgroups } from './open-cgroups.ts';
@@ -18,6 +19,8 @@ export interface ExecutorRequest {
   readonly runtime?: string;
   /** `suppress`: fsync and its kin succeed at once inside steps; the layer is synced as a whole when it is committed. The default. */
   readonly syncSteps?: 'suppress' | 'real';
+  /** How steps reach the outside that ask for no network in particular; an OCI runtime knows the host's only. */
+  readonly networkDriver?: NetworkDriverName;
   readonly stateDir: string;
   /** Told what a person may want to know, such as a limit that could not be set. */
   readonly notes?: (text: string) => void;
@@ -39,7 +42,9 @@ export async function openExecutor(request: ExecutorRequest): Promise<Executor &
     notes,
   };
   if (request.runtime === undefined || request.runtime === 'native') {
-    return new NativeExecutor({ ...common, userNamespace: insideUserNamespace() ? 'nested' : 'initial' });
+    const networks = new Networks({ driver: request.networkDriver ?? 'auto', helper: common.helper, notes });
+    const userNamespace = insideUserNamespace() ? 'nested' : 'initial';
+    return new NativeExecutor({ ...common, networks, userNamespace });
   }
   const runtime = findRuntime(request.runtime);
   const keep = (await helpOf(runtime)).includes('--keep') ? 'known' : 'unknown';

@@ -6,6 +6,7 @@ import { WorkerFileBackend } from './file-backend.ts';
 import { WorkerLayerCodec } from './layer-codec.ts';
 import { LayerStore } from './layer-store.ts';
 import { ChosenSnapshotter } from './snapshotter-choice.ts';
+import type { NetworkDriverName } from './open-networks.ts';
 import { insideUserNamespace } from './user-namespace.ts';
 import { WorkerPool } from './worker-pool.ts';
 
@@ -17,6 +18,8 @@ export interface SandboxRequest {
   readonly snapshotter?: 'auto' | 'overlay' | 'copy';
   /** An OCI runtime for steps, by name or path; absent: our own helper. */
   readonly runtime?: string;
+  /** How steps reach the outside that ask for no network in particular; `auto` is `host`. */
+  readonly networkDriver?: NetworkDriverName;
   /** `now`: the first thread starts at once, beside whatever else has to be done before files matter. */
   readonly start?: 'now' | 'lazy';
   /** Threads that are running already; their owner ends them. */
@@ -56,10 +59,11 @@ class LazyExecutor implements Executor, AsyncDisposable {
   }
 
   async run(...args: Parameters<Executor['run']>): ReturnType<Executor['run']> {
-    const { runtime, stateDir, notes } = this.#request;
+    const { runtime, networkDriver, stateDir, notes } = this.#request;
     this.#opened ??= openExecutor({
       stateDir,
       ...(runtime !== undefined && { runtime }),
+      ...(networkDriver !== undefined && { networkDriver }),
       ...(notes !== undefined && { notes }),
     });
     return (await this.#opened).run(...args);

@@ -58,11 +58,19 @@ export function resolvConf(o: {
   readonly host: string;
   readonly upstream: string | undefined;
   readonly loopback: 'reachable' | 'unreachable';
+  /** The network's own, where all others are out of reach. */
+  readonly nameServer?: string;
 }): string {
   if (o.loopback === 'reachable') return o.host;
   const reachable = withoutLoopbackServers(o.host);
-  if (/^nameserver\s/m.test(reachable) || o.upstream === undefined) return reachable;
-  return withoutLoopbackServers(o.upstream);
+  if (namesServer(reachable)) return reachable;
+  const upstream = o.upstream === undefined ? reachable : withoutLoopbackServers(o.upstream);
+  if (namesServer(upstream) || o.nameServer === undefined) return upstream;
+  return `${upstream.replace(/\n*$/, '')}\nnameserver ${o.nameServer}\n`.trimStart();
+}
+
+function namesServer(text: string): boolean {
+  return /^\s*nameserver\s/m.test(text);
 }
 
 function withoutLoopbackServers(text: string): string {

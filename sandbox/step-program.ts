@@ -33,11 +33,10 @@ export function toStepProgram(spec: RuntimeSpec, plan: StepPlan): HelperProgram 
     ...[...nameFileMounts(plan.files), ...spec.mounts].map((mount) => specMount(mount, devices, slots)),
   ];
   return {
-    ...toStepStart(plan.cgroup, plan.network.namespace),
+    ...toStepStart(plan.cgroup, plan.network),
     step: [
       ...plan.cgroup.limits(spec.resources),
       ['unshare-cgroup'],
-      ...plan.network.commands,
       ['private'],
       ['scratch', plan.scratch],
       rootSource(root, spec.root, devices),

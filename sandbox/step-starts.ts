@@ -3,26 +3,33 @@ import type { RuntimeSpec } from '../src/core/executor.ts';
 import type { CgroupDriver, CgroupPlan } from './cgroup.ts';
 import { HelperProcess } from './helper-process.ts';
 import type { HelperStart } from './helper-program.ts';
-import type { NetworkPlan } from './network.ts';
+import type { NetworkDriver, NetworkPlan } from './network.ts';
 
 /** A step that has begun: its namespaces and its cgroup are there, its own commands are not. */
 export interface StepStart {
   readonly helper: HelperProcess;
   readonly cgroup: CgroupPlan;
+  readonly network: NetworkPlan;
 }
 
 /** What the beginning of a step depends on. */
 interface StartNeed {
   readonly spec: RuntimeSpec;
-  readonly network: NetworkPlan['namespace'];
+  readonly network: NetworkDriver;
 }
 
 /** The commands of a beginning: the same for all steps that are isolated alike. */
-export function toStepStart(cgroup: CgroupPlan, network: NetworkPlan['namespace']): HelperStart {
-  const namespaces = ['mount', 'pid', 'uts', 'ipc', ...(network === 'own' ? ['net'] : [])].join(',');
+export function toStepStart(cgroup: CgroupPlan, network: NetworkPlan): HelperStart {
+  const namespaces = ['mount', 'pid', 'uts', 'ipc', ...network.born].join(',');
   return {
-    keeper: [...cgroup.before, ['spawn', namespaces, cgroup.into ?? ''], ...cgroup.after],
-    prelude: cgroup.join.map((path) => ['join', path] as const),
+    keeper: [
+      ...cgroup.before,
+      ...network.before,
+      ['spawn', namespaces, cgroup.into ?? ''],
+      ...network.after,
+      ...cgroup.after,
+    ],
+    prelude: [...cgroup.join.map((path) => ['join', path] as const), ...network.prelude],
   };
 }
 
@@ -71,10 +78,13 @@ export class StepStarts implements AsyncDisposable {
 
   #begin({ spec, network }: StartNeed): StepStart {
     const cgroup = this.#cgroups.plan(spec);
-    return { cgroup, helper: HelperProcess.start(this.#helper, toStepStart(cgroup, network)) };
+    const plan = network.plan();
+    const helper = HelperProcess.start(this.#helper, toStepStart(cgroup, plan));
+    helper.onceGone(plan.release);
+    return { cgroup, network: plan, helper };
   }
 
   #keyOf({ spec, network }: StartNeed): string {
-    return `${network} ${this.#cgroups.keyOf(spec)}`;
+    return `${network.name} ${this.#cgroups.keyOf(spec)}`;
   }
 }

@@ -225,13 +225,13 @@ static void loopback_up(const struct command *c) {
 static int program_namespace = -1; /* inherited by the guard and the step */
 static pid_t program_pid = -1;
 
-_Noreturn static void run_network_program(const struct command *c) {
+_Noreturn static void run_network_program(const struct command *c, pid_t keeper) {
   char **argv = calloc(c->argc, sizeof *argv), *env[] = {NULL};
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (!argv || getppid() == 1) _exit(125);
+  if (!argv || getppid() != keeper) _exit(125);
   for (uint32_t i = 1; i < c->argc; i++) argv[i - 1] = c->argv[i].data;
   if (dup2(program_namespace, NETWORK_FD) < 0) _exit(125);
   if (program_namespace == NETWORK_FD) fcntl(NETWORK_FD, F_SETFD, 0);
@@ -253,8 +253,7 @@ static void start_network(const struct command *c) {
   pid_t keeper = getpid();
   program_pid = fork();
   if (program_pid < 0) fail(arg(c, 1), "", errno);
-  if (program_pid == 0 && getppid() == keeper) run_network_program(c);
-  if (program_pid == 0) _exit(0);
+  if (program_pid == 0) run_network_program(c, keeper);
 }
 
 /* network-end: of the keeper. */

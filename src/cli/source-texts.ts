@@ -7,9 +7,6 @@ import { isErrno } from '../core/error.ts';
 /** The text of a file that a message is about, by the name that its ranges use; `undefined` where it cannot be had. */
 export type SourceTexts = (file: string) => string | undefined;
 
-/** Knows no text. */
-export const noSourceTexts: SourceTexts = () => undefined;
-
 /** Reads the files that messages name: as given, or inside the build context. */
 export async function readSourceTexts(
   files: Iterable<string>,

@@ -24,6 +24,8 @@ export interface CacheMounts {
   list(): Promise<
     readonly { readonly id: string; readonly path: string; readonly bytes: number; readonly lastUsedMs: number }[]
   >;
+  /** What lies in the directory of `id` that was used last, as one tar stream; empty where there is none. Waits while a `locked` one is in use. */
+  exportTar(id: string, o?: { readonly signal?: AbortSignal | undefined }): AsyncIterable<Uint8Array>;
   /** Removes the directories of `id` that nothing uses; gives the bytes freed. */
   remove(id: string): Promise<number>;
 }

@@ -55,12 +55,6 @@ export const DEVIATIONS = {
     explains: ({ at }) => at === 'config.ExposedPorts',
     where: 'named',
   },
-  'duplicate-stage-names': {
-    right: 'tsbuild',
-    reason: 'of two stages of one name buildah starts from the first; in BuildKit the later wins (1.5 FROM)',
-    explains: ({ at }) => /^\/[fgh] content$/.test(at),
-    where: 'named',
-  },
   'process-id': {
     right: 'tsbuild',
     reason: 'with --isolation=chroot, which works everywhere, buildah gives a step no process ids of its own',

@@ -58,14 +58,18 @@ export interface ExpectedImage {
 
 /** Registers a section of cases; it skips, with the reason, where buildah cannot run. */
 export function describeDifferences(section: string, cases: readonly DifferentialCase[]): void {
-  describeWith(['root', 'overlay', 'buildah', 'skopeo', 'busybox'], `differential, ${section}`, () => {
-    let builders: Builders;
-    beforeAll(async () => {
-      builders = await openBuilders();
-    });
-    afterAll(() => builders[Symbol.asyncDispose]());
-    it.each(cases.map((test, at) => ({ ...test, at })))('$says', (test) => checkCase(builders, test));
-  });
+  describeWith(
+    ['root', 'overlay', 'buildah', 'skopeo', 'busybox', 'setcap', 'bzip2', 'xz', 'zstd'],
+    `differential, ${section}`,
+    () => {
+      let builders: Builders;
+      beforeAll(async () => {
+        builders = await openBuilders();
+      });
+      afterAll(() => builders[Symbol.asyncDispose]());
+      it.each(cases.map((test, at) => ({ ...test, at })))('$says', (test) => checkCase(builders, test));
+    },
+  );
 }
 
 async function checkCase(builders: Builders, test: DifferentialCase & { readonly at: number }): Promise<void> {
@@ -128,7 +132,10 @@ function checkDifferences(named: readonly DeviationName[], differences: readonly
   const unknown = differences.filter((one) => !known.some(([, deviation]) => deviation.explains(one)));
   expect(unknown, `no deviation explains\n${unknown.map(formatDifference).join('\n')}`).toEqual([]);
   const idle = known.filter(([, { where, explains }]) => where === 'named' && !differences.some(explains));
-  expect(idle, `deviations that do not show: ${idle.map(([name]) => name).join(', ')}`).toEqual([]);
+  expect(
+    idle.map(([name]) => name),
+    'deviations that do not show',
+  ).toEqual([]);
 }
 
 function checkExpected(image: BuiltImage, expected: ExpectedImage): void {

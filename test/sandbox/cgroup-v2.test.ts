@@ -6,6 +6,7 @@ import { CgroupV2 } from '../../sandbox/cgroup-v2.ts';
 import { parseHierarchies } from '../../sandbox/cgroup-hierarchies.ts';
 import { NativeExecutor } from '../../sandbox/executor-native.ts';
 import { helperPath } from '../../sandbox/helper-path.ts';
+import { Networks } from '../../sandbox/open-networks.ts';
 import { buildDist } from '../support/build-dist.ts';
 import { describeWith } from '../support/requires.ts';
 import { openStepRig } from '../support/step-rig.ts';
@@ -89,8 +90,10 @@ describeWith(['root', 'overlay', 'busybox'], 'cgroup v2: kernel', () => {
       const scratch = join(rig.top, 'mount-point');
       await mkdir(scratch);
       const cgroups = new CgroupV2(unified, unified.own);
+      const notes = (): void => undefined;
       const options = { helper: helperPath(), scratch, cgroups, userNamespace: 'initial', syncSteps: 'real' } as const;
-      const executor = new NativeExecutor({ ...options, notes: () => undefined });
+      const networks = new Networks({ driver: 'host', helper: helperPath(), notes });
+      const executor = new NativeExecutor({ ...options, networks, notes });
       const script = [
         'grep "^0::" /proc/self/cgroup',
         'mknod /data/disk b 254 0; cat /data/disk 2>&1',

@@ -4,7 +4,7 @@ import { capabilityMask, defaultCapabilities } from '../../sandbox/capability-se
 import { withoutCgroups } from '../../sandbox/cgroup.ts';
 import { encodeStart, encodeStep, formatProgram, type HelperProgram } from '../../sandbox/helper-program.ts';
 import { HelperRecordReader } from '../../sandbox/helper-record.ts';
-import { networkDriver } from '../../sandbox/network.ts';
+import { loopbackNetwork } from '../../sandbox/network.ts';
 import { rlimitNumber, rlimitType, rlimitValue } from '../../sandbox/rlimits.ts';
 import { hostsFile, resolvConf } from '../../sandbox/rootfs.ts';
 import { toStepProgram } from '../../sandbox/step-program.ts';
@@ -16,7 +16,7 @@ async function programFor(mounts: readonly RuntimeMount[]): Promise<HelperProgra
   return toStepProgram(spec, {
     scratch: '/scratch',
     cgroup: withoutCgroups.plan(spec),
-    network: networkDriver('none').plan(),
+    network: loopbackNetwork.plan(),
     files: { hosts: 'hosts', resolvConf: 'resolv' },
     seccomp: Uint8Array.of(1, 2, 3),
     userNamespace: 'initial',

@@ -1,0 +1,61 @@
+import type { RuntimeSpec } from '../src/core/executor.ts';
+import { findProgram } from './find-program.ts';
+import { openBridgeNetwork } from './network-bridge.ts';
+import { programNetwork } from './network-program.ts';
+import { hostNetwork, networkOf, type NetworkDriver } from './network.ts';
+
+/** Names of the networks that lead outside. `auto` shares the host's, as BuildKit does without CNI. */
+export type NetworkDriverName = 'auto' | 'host' | 'bridge' | 'pasta' | 'slirp4netns';
+
+/** What decides between networks. */
+export interface NetworksRequest {
+  readonly driver: NetworkDriverName;
+  readonly helper: string;
+  /** For what bridges have in common; absent: /run/tsbuild. */
+  readonly directory?: string;
+  /** Told why steps share the host's network although they were to have one of their own. */
+  readonly notes: (text: string) => void;
+}
+
+/** The networks of one executor. The one that leads outside is opened by the first step that needs it. */
+export class Networks implements AsyncDisposable {
+  readonly #request: NetworksRequest;
+  #outside: Promise<NetworkDriver & Partial<AsyncDisposable>> | undefined;
+
+  constructor(request: NetworksRequest) {
+    this.#request = request;
+  }
+
+  /** The driver for a step. */
+  async driverOf({ network }: Pick<RuntimeSpec, 'network'>): Promise<NetworkDriver> {
+    if (network !== 'default') return networkOf(network, hostNetwork);
+    this.#outside ??= this.#open();
+    return this.#outside;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const outside = await this.#outside;
+    await outside?.[Symbol.asyncDispose]?.();
+  }
+
+  async #open(): Promise<NetworkDriver & Partial<AsyncDisposable>> {
+    const { driver, notes } = this.#request;
+    const opened = await this.#openNamed();
+    if (typeof opened !== 'string') return opened;
+    notes(`steps share the host’s network, since ${driver} does not work here: ${opened}`);
+    return hostNetwork;
+  }
+
+  /** The driver asked for, or why it cannot be had. */
+  async #openNamed(): Promise<(NetworkDriver & Partial<AsyncDisposable>) | string> {
+    const { driver, helper, directory = '/run/tsbuild' } = this.#request;
+    if (driver === 'auto' || driver === 'host') return hostNetwork;
+    const program = driver === 'bridge' ? 'nft' : driver;
+    const path = findProgram(program);
+    if (path === undefined) return `there is no program ${program} (apt-get install ${packages[program]})`;
+    return driver === 'bridge' ? openBridgeNetwork({ helper, nft: path, directory }) : programNetwork(driver, path);
+  }
+}
+
+/** Debian's. */
+const packages = { nft: 'nftables', pasta: 'passt', slirp4netns: 'slirp4netns' } as const;
