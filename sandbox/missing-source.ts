@@ -21,7 +21,7 @@ function reasonOf(tree: SourceTree, path: ByteString): string | undefined {
   if (missing === undefined) {
     const hidden = found.entry === undefined ? '' : toText(joinPath(found.directoryPath, found.entry.name));
     const rule = tree.hidden?.explain(hidden);
-    return rule && `it exists, but the pattern ${JSON.stringify(rule.pattern)} of ${tree.ignoreFile} excludes it`;
+    return rule && `it exists, but ${tree.ignoreFile}:${rule.line} excludes it (${rule.pattern})`;
   }
   if (found.directory.parts.length === 0) return 'there are no files at all';
   const near = nearestName(

@@ -13,6 +13,8 @@ const argumentsOf = {
     '--config-net',
     '--ns-ifname=eth0',
     '--no-map-gw',
+    // Not the host's own address, as would be its default: what is sent to that would not leave the step.
+    ...['--address=10.0.2.100', '--netmask=255.255.255.0', '--gateway=10.0.2.2'],
     ...['-t', 'none', '-u', 'none', '-T', 'none', '-U', 'none'],
     '--dns-forward=169.254.1.1',
     '--netns',

@@ -1,3 +1,5 @@
+import { closeSync, constants, openSync } from 'node:fs';
+import { isErrno } from '../src/core/error.ts';
 import type { RuntimeSpec } from '../src/core/executor.ts';
 import { findProgram } from './find-program.ts';
 import { openBridgeNetwork } from './network-bridge.ts';
@@ -34,7 +36,8 @@ export class Networks implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const outside = await this.#outside;
+    // What could not be opened was told to the step that needed it.
+    const outside = await this.#outside?.catch(() => undefined);
     await outside?.[Symbol.asyncDispose]?.();
   }
 
@@ -53,7 +56,20 @@ export class Networks implements AsyncDisposable {
     const program = driver === 'bridge' ? 'nft' : driver;
     const path = findProgram(program);
     if (path === undefined) return `there is no program ${program} (apt-get install ${packages[program]})`;
-    return driver === 'bridge' ? openBridgeNetwork({ helper, nft: path, directory }) : programNetwork(driver, path);
+    if (driver === 'bridge') return openBridgeNetwork({ helper, nft: path, directory });
+    return canOpen(tunDevice) ? programNetwork(driver, path) : `${tunDevice} may not be opened (chmod 666 ${tunDevice})`;
+  }
+}
+
+const tunDevice = '/dev/net/tun';
+
+function canOpen(path: string): boolean {
+  try {
+    closeSync(openSync(path, constants.O_RDWR));
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'EACCES', 'EPERM', 'ENXIO', 'ENODEV')) return false;
+    throw error;
   }
 }
 

@@ -36,7 +36,7 @@ function openLocalTree(tree: Extract<TreePaths, { kind: 'local' }>): SourceTree 
     return {
       root,
       where: tree.name === 'context' ? 'the build context' : `the build context ${JSON.stringify(tree.name)}`,
-      hidden: tree.ignore.length === 0 ? undefined : new IgnoreMatcher(tree.ignore),
+      hidden: tree.ignore.length === 0 ? undefined : new IgnoreMatcher(tree.ignore, tree.ignoreLines),
       ignoreFile: tree.ignoreFile ?? 'the ignore file',
       kind: 'host',
       [Symbol.dispose]: () => root[Symbol.dispose](),

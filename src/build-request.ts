@@ -90,6 +90,8 @@ export interface BuildRequest {
   readonly secrets?: readonly SecretInput[];
   readonly ssh?: readonly SshInput[];
   readonly compat?: 'buildkit';
+  /** The store is brought below this before the build writes; see `StoreOptions`. */
+  readonly maxUsedBytes?: number;
   /** Says in the result why each step ran. */
   readonly explain?: 'yes';
   /** Stops after evaluation and gives lint findings only. */
@@ -110,6 +112,8 @@ export interface StoreOptions {
   readonly snapshotter?: 'auto' | 'overlay' | 'copy';
   /** `native`, or the name or path of an OCI runtime. */
   readonly runtime?: string;
+  /** How much blobs and layers may take: before a build writes, what nothing needs goes, least valuable first. */
+  readonly maxUsedBytes?: number;
 }
 
 /** What a build made. */

@@ -9,6 +9,7 @@ import { openAssembler, type Assembler } from './export/assemble.ts';
 import { openInputs, parseInputs, type BuildInputs } from './wiring/inputs.ts';
 import { exportAll, needsImage, outputsOf, type SolvedPlan } from './wiring/outputs.ts';
 import { givenArgs, plan, platformsOf, type Plan } from './wiring/plan.ts';
+import { makeRoom } from './wiring/store-space.ts';
 import { explainSolution, historyName, recordHistory } from './wiring/step-history.ts';
 import type { Dockerfile } from '../frontend/ast.ts';
 import { checkOutcome } from '../frontend/lint/check-outcome.ts';
@@ -46,6 +47,7 @@ export async function build(
   const signal = request.signal ?? new AbortController().signal;
   const platforms = platformsOf(request);
   await using workers = await openWorkers(store, started);
+  await makeRoom(workers, { request, store, emit, signal });
   await using inputs = await openInputs(request, { workers, emit, signal });
   const dockerfile = parseInputs(inputs, request);
   const { content, index, sandbox, slots } = workers;

@@ -54,6 +54,10 @@ export interface PruneFilter {
   readonly usedBeforeMs?: number;
   /** Stops as soon as the store is no larger than this. */
   readonly keepBytes?: number;
+  /** Stops as soon as this much of the disk is free. */
+  readonly minFreeBytes?: number;
+  /** The store is not made smaller than this. */
+  readonly reservedBytes?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -63,6 +67,34 @@ export interface UsageRow {
   readonly count: number;
   readonly bytes: number;
   readonly reclaimableBytes: number;
+}
+
+/** A directory of `RUN --mount=type=cache`. Several may share an id: with other owners or modes, and private ones. */
+export interface CacheMountRow {
+  readonly id: string;
+  readonly path: string;
+  readonly bytes: number;
+  readonly lastUsedMs: number;
+}
+
+/** What to make a cache mount of. */
+export interface CacheMountImport {
+  /** A tar archive, perhaps compressed. */
+  readonly path: string | AsyncIterable<Uint8Array>;
+  /** Owner and mode of the directory, which belong to its identity: as the Dockerfile's mount has them (default: 0755, 0:0). */
+  readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What is wrong with one thing in the store. */
+export interface StoreFlaw {
+  /** A blob's digest, a layer, or the name of an image. */
+  readonly what: string;
+  readonly reason: string;
+  /** What was done about it. */
+  readonly repair: 'none' | 'dropped';
 }
 
 /** What a transfer to or from a registry may be told. */
@@ -98,6 +130,19 @@ export interface StoreHandle extends AsyncDisposable {
   /** Removes what nothing needs; what a running build uses stays. */
   prune(filter: PruneFilter): Promise<{ readonly bytes: number; readonly items: number }>;
   diskUsage(): Promise<readonly UsageRow[]>;
+  /** Reads everything that the store has. With `repair: 'drop'` what is damaged goes, and every name and record that needs it. */
+  verify(o: {
+    readonly repair: 'none' | 'drop';
+    readonly signal?: AbortSignal | undefined;
+  }): Promise<readonly StoreFlaw[]>;
+  /** By id. */
+  cacheMounts(): Promise<readonly CacheMountRow[]>;
+  /** Gives the bytes freed. @throws USAGE where there is none of that id, OUTPUT_FAILED while a build uses it */
+  removeCacheMount(id: string): Promise<number>;
+  /** Writes it as a tar archive. @throws USAGE, OUTPUT_FAILED */
+  exportCacheMount(id: string, o: Omit<SaveOptions, 'format'>): Promise<void>;
+  /** Replaces what is there. @throws ARCHIVE_INVALID, LAYER_INVALID, OUTPUT_FAILED while a build uses it */
+  importCacheMount(id: string, request: CacheMountImport): Promise<CacheMountRow>;
 }
 
 /** Where and in which form images are saved. */

@@ -26,9 +26,9 @@ struct request {
 
 static void append(struct request *r, const void *data, size_t size) {
   size_t at = NLMSG_ALIGN(r->header.nlmsg_len);
-  if (at + size > sizeof *r) fail("netlink", "", E2BIG);
+  if (at + NLMSG_ALIGN(size) > sizeof *r) fail("netlink", "", E2BIG);
   if (size) memcpy((char *)r + at, data, size);
-  r->header.nlmsg_len = (uint32_t)(at + size);
+  r->header.nlmsg_len = (uint32_t)(at + NLMSG_ALIGN(size));
 }
 
 static struct request begin(int type, int flags, const void *data, size_t size) {
@@ -54,7 +54,7 @@ static size_t begin_nest(struct request *r, int type) {
 
 static void end_nest(struct request *r, size_t at) {
   struct rtattr *a = (struct rtattr *)(void *)((char *)r + at);
-  a->rta_len = (unsigned short)(NLMSG_ALIGN(r->header.nlmsg_len) - at);
+  a->rta_len = (unsigned short)(r->header.nlmsg_len - at);
 }
 
 /* 0 or an errno. */
@@ -230,6 +230,7 @@ _Noreturn static void run_network_program(const struct command *c, pid_t keeper)
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
+  signal(SIGPIPE, SIG_DFL); /* pasta takes a signal that is ignored for a failure */
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (!argv || getppid() != keeper) _exit(125);
   for (uint32_t i = 1; i < c->argc; i++) argv[i - 1] = c->argv[i].data;
@@ -241,16 +242,37 @@ _Noreturn static void run_network_program(const struct command *c, pid_t keeper)
   _exit(127);
 }
 
+/* A network namespace that nobody is in. A process in a user namespace could not come back from one: another one makes it. */
+static int new_namespace(void) {
+  int made[2], ended[2], error = 0;
+  char path[64];
+  if (pipe2(made, O_CLOEXEC) < 0 || pipe2(ended, O_CLOEXEC) < 0) fail("pipe", "", errno);
+  pid_t child = fork();
+  if (child < 0) fail("fork", "", errno);
+  if (child == 0) {
+    close(ended[1]);
+    if (unshare(CLONE_NEWNET) < 0) error = errno;
+    if (write(made[1], &error, sizeof error) != sizeof error || read(ended[0], &error, 1) < 0) _exit(1);
+    _exit(0);
+  }
+  close(made[1]);
+  close(ended[0]);
+  if (read(made[0], &error, sizeof error) != sizeof error) error = EPIPE;
+  snprintf(path, sizeof path, "/proc/%d/ns/net", child);
+  int namespace = error ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+  if (namespace < 0 && !error) error = errno;
+  close(made[0]);
+  close(ended[1]);
+  while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {
+  }
+  if (error) fail("network namespace", "", error);
+  return namespace;
+}
+
 /* network-start PROGRAM ARGUMENT...: of the keeper; in the arguments the new namespace is /proc/self/fd/4. */
 static void start_network(const struct command *c) {
-  int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-  if (home < 0 || unshare(CLONE_NEWNET) < 0) fail(arg(c, 0), "", errno);
-  program_namespace = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-  int error = errno;
-  if (setns(home, CLONE_NEWNET) < 0) fail(arg(c, 0), "", errno);
-  close(home);
-  if (program_namespace < 0) fail(arg(c, 0), "", error);
   pid_t keeper = getpid();
+  program_namespace = new_namespace();
   program_pid = fork();
   if (program_pid < 0) fail(arg(c, 1), "", errno);
   if (program_pid == 0) run_network_program(c, keeper);

@@ -77,6 +77,7 @@ struct report {
   char subject[4096];
   char detail[512];
   bool devices_filtered;
+  bool received; /* the step has read its own commands */
   bool finished;
   int status; /* as wait4 gives it */
   struct rusage usage;

@@ -34,6 +34,7 @@ export interface BuildFlags extends RequestFields {
   readonly check: 'yes';
   readonly call: Call;
   readonly explain: 'yes';
+  readonly maxUsedBytes: number;
 }
 
 const last = (texts: readonly string[]): string => texts.at(-1) ?? '';
@@ -185,6 +186,14 @@ const runFlags: readonly AnyFlag<BuildFlags>[] = [
     field: 'pull',
     doc: 'when to ask registries for images that the store has (default: missing; --pull alone: always)',
     parse: (texts) => parsePull(last(texts)),
+  },
+  {
+    name: 'max-used-space',
+    value: 'SIZE',
+    env: ['TSBUILD_MAX_USED_SPACE'],
+    field: 'maxUsedBytes',
+    doc: 'before building, shrink the store to this by what nothing needs (default: keep 5 % or 2 GiB of the disk free)',
+    parse: (texts) => parseSize('--max-used-space', last(texts)),
   },
   {
     name: 'network',

@@ -11,6 +11,8 @@ import { loadCommand } from './commands/load.ts';
 import { saveCommand } from './commands/save.ts';
 import { duCommand } from './commands/du.ts';
 import { pruneCommand } from './commands/prune.ts';
+import { cacheCommand } from './commands/cache.ts';
+import { verifyStoreCommand } from './commands/verify-store.ts';
 import { explainCommand } from './commands/explain.ts';
 import { planCommand } from './commands/plan.ts';
 import { doctorCommand } from './commands/doctor.ts';
@@ -104,10 +106,22 @@ export const commandTable: readonly CommandEntry[] = [
     module: duCommand,
   },
   {
+    name: 'cache',
+    usage: 'mounts ls | rm ID… | export ID [-o FILE] | import ID [FILE]',
+    summary: 'show, remove, save and bring back the directories of RUN --mount=type=cache',
+    module: cacheCommand,
+  },
+  {
     name: 'prune',
     usage: '[options]',
     summary: 'free the space of what is no longer needed',
     module: pruneCommand,
+  },
+  {
+    name: 'verify-store',
+    usage: '[options]',
+    summary: 'read the whole store and tell what is damaged',
+    module: verifyStoreCommand,
   },
   {
     name: 'doctor',

@@ -8,7 +8,7 @@ import { usageError } from './usage-error.ts';
 export type ProgressMode = 'auto' | 'plain' | 'tty' | 'quiet' | 'none' | 'rawjson';
 
 /** What the flags that all commands share say. */
-export interface CommonFlags extends Required<StoreOptions> {
+export interface CommonFlags extends Required<Omit<StoreOptions, 'maxUsedBytes'>> {
   readonly debug: 'yes';
 }
 

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import type { StoreOptions } from '../build-request.ts';
+import { parseSize } from './parse-size.ts';
 
 const UserConfig = v.strictObject({
   store: v.optional(v.pipe(v.string(), v.startsWith('/', 'store must be an absolute path'))),
@@ -7,16 +8,18 @@ const UserConfig = v.strictObject({
   insecureRegistries: v.optional(v.array(v.string())),
   snapshotter: v.optional(v.picklist(['auto', 'overlay', 'copy'])),
   runtime: v.optional(v.string()),
+  maxUsedSpace: v.optional(v.union([v.string(), v.pipe(v.number(), v.integer(), v.minValue(0))])),
 });
 
 /** The options that a configuration file holds. @throws ValiError for an unknown key or a wrong type */
 export function decodeUserConfig(document: unknown): Partial<StoreOptions> {
-  const { store, registryMirrors, insecureRegistries, snapshotter, runtime } = v.parse(UserConfig, document);
+  const { store, registryMirrors, insecureRegistries, snapshotter, runtime, maxUsedSpace } = v.parse(UserConfig, document);
   return {
     ...(store === undefined ? {} : { store }),
     ...(registryMirrors === undefined ? {} : { registryMirrors: new Map(Object.entries(registryMirrors)) }),
     ...(insecureRegistries === undefined ? {} : { insecureRegistries }),
     ...(snapshotter === undefined ? {} : { snapshotter }),
     ...(runtime === undefined ? {} : { runtime }),
+    ...(maxUsedSpace === undefined ? {} : { maxUsedBytes: parseSize('maxUsedSpace', String(maxUsedSpace)) }),
   };
 }

@@ -41,6 +41,8 @@ const UNDECIDED = -1;
 export class IgnoreMatcher {
   /** The patterns in effect, cleaned, in order; a new matcher made from them decides the same. */
   readonly patterns: readonly string[];
+  /** The line of each pattern: where an ignore file has it, else its place in the list. */
+  readonly lines: readonly number[];
   readonly #rules: readonly CompiledRule[];
   readonly #directories = new Map<string, number>();
 
@@ -48,6 +50,7 @@ export class IgnoreMatcher {
   constructor(patterns: readonly string[], lines: readonly number[] = patterns.map((_, i) => i + 1)) {
     this.#rules = patterns.flatMap((pattern, i) => compileRule(pattern.trim(), lines[i] ?? i + 1));
     this.patterns = this.#rules.map(({ pattern }) => pattern);
+    this.lines = this.#rules.map(({ line }) => line);
   }
 
   /**

@@ -12,6 +12,8 @@ export interface LocalTree {
   readonly root: string;
   /** Ignore-file patterns in order (moby's semantics); what they exclude does not exist. */
   readonly ignore: readonly string[];
+  /** The line of each pattern in `ignoreFile`, for messages. */
+  readonly ignoreLines?: readonly number[];
   /** The ignore file's name for messages (`.dockerignore`), where there is one. */
   readonly ignoreFile?: string;
 }

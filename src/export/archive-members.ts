@@ -89,7 +89,8 @@ async function isPlainPath(root: string, directory: string): Promise<boolean> {
   return true;
 }
 
-async function decompressed(source: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
+/** An archive's bytes, decompressed where they are compressed. @throws FormatError for a compression that is not known */
+export async function decompressed(source: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
   const iterator = source[Symbol.asyncIterator]();
   const head: Uint8Array[] = [];
   let headBytes = 0;

@@ -29,8 +29,8 @@ export type ContextInput =
 export interface ContextPorts {
   readonly git: GitSource;
   readonly http: HttpClient;
-  /** The patterns of an ignore file, in order. */
-  readonly parseIgnoreFile: (text: Uint8Array) => readonly string[];
+  /** The patterns of an ignore file, in order, and the line of each. */
+  readonly parseIgnoreFile: (text: Uint8Array) => Required<Pick<LocalTree, 'ignore' | 'ignoreLines'>>;
   /** A private directory for archives to be unpacked in. */
   readonly tmp: string;
 }
@@ -169,9 +169,9 @@ async function findIgnore(
 ): Promise<Partial<LocalTree>> {
   const own = dockerfile?.ignore;
   const ownText = own === undefined ? undefined : await readHostIgnoreFile(own.path);
-  if (own !== undefined && ownText !== undefined) return { ignore: parseIgnoreFile(ownText), ignoreFile: own.name };
+  if (own !== undefined && ownText !== undefined) return { ...parseIgnoreFile(ownText), ignoreFile: own.name };
   const text = await readIgnoreFile(root, IGNORE_FILE);
-  return text === undefined ? {} : { ignore: parseIgnoreFile(text), ignoreFile: IGNORE_FILE };
+  return text === undefined ? {} : { ...parseIgnoreFile(text), ignoreFile: IGNORE_FILE };
 }
 
 async function freshFolder({ tmp }: ContextPorts, cleanup: AsyncDisposableStack): Promise<string> {

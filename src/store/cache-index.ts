@@ -16,13 +16,25 @@ export interface StoreCacheIndex extends CacheIndex, AsyncDisposable {
    * remaining result and no `keep` needs. @returns those of the layers that are not recorded any more; only these may be removed.
    */
   forget(what: ForgetRequest): Promise<readonly LayerId[]>;
+  /** About what blobs of layers and unpacked layers take; quick, for finding out whether it is worth measuring. */
+  totalBytes(): Promise<number>;
+  /** The descriptor of a blob that was made from, or came with, a layer. */
+  lookupBlobDescriptor(blob: Digest): Promise<Descriptor | undefined>;
+  /** Forgets damaged layers and every result that has one of them, whoever uses them. */
+  dropLayers(layers: readonly LayerId[]): Promise<void>;
 }
 
 /** All that is recorded. */
 export interface CacheSurvey {
-  readonly results: readonly { readonly id: number; readonly stack: LayerStack; readonly usedMs: number }[];
+  readonly results: readonly {
+    readonly id: number;
+    readonly stack: LayerStack;
+    readonly usedMs: number;
+    readonly durationMs: number;
+  }[];
   readonly layers: readonly (LayerInfo & { readonly usedMs: number })[];
-  readonly blobs: readonly { readonly diffId: Digest; readonly blob: Digest }[];
+  /** `compression` as in `lookupBlob`; `pulled:…` for blobs that came with an image. */
+  readonly blobs: readonly { readonly diffId: Digest; readonly compression: string; readonly blob: Digest }[];
 }
 
 /** What to forget. */
@@ -156,13 +168,18 @@ class DatabaseIndex implements StoreCacheIndex {
   async survey(): Promise<CacheSurvey> {
     await this.#settle();
     return this.#database.read((db) => ({
-      results: db.all('select id, stack, used_ms from results').map((row) => {
-        return { id: numberIn(row, 'id'), stack: stackIn(row), usedMs: numberIn(row, 'used_ms') };
-      }),
+      results: db.all('select id, stack, used_ms, duration_ms from results').map((row) => ({
+        id: numberIn(row, 'id'),
+        stack: stackIn(row),
+        usedMs: numberIn(row, 'used_ms'),
+        durationMs: numberIn(row, 'duration_ms'),
+      })),
       layers: db.all('select * from layers').map((row) => ({ ...toLayerInfo(row), usedMs: numberIn(row, 'used_ms') })),
-      blobs: db.all('select diff_id, digest from blobs').map((row) => {
-        return { diffId: stringIn(row, 'diff_id') as Digest, blob: stringIn(row, 'digest') as Digest };
-      }),
+      blobs: db.all('select diff_id, compression, digest from blobs').map((row) => ({
+        diffId: stringIn(row, 'diff_id') as Digest,
+        compression: stringIn(row, 'compression'),
+        blob: stringIn(row, 'digest') as Digest,
+      })),
     }));
   }
 
@@ -182,6 +199,31 @@ class DatabaseIndex implements StoreCacheIndex {
       db.run('delete from blobs where not exists (select 1 from layers l where l.diff_id = blobs.diff_id)');
       db.run('delete from steps where used_ms < ?', this.#now() - STEPS_KEPT_MS);
       return gone;
+    });
+  }
+
+  async totalBytes(): Promise<number> {
+    await this.#settle();
+    return this.#database.read((db) => {
+      const layers = numberIn(db.first('select coalesce(sum(size), 0) as bytes from layers'), 'bytes');
+      const sizes = "select coalesce(sum(descriptor ->> '$.size'), 0) as bytes from blobs";
+      return layers + numberIn(db.first(sizes), 'bytes');
+    });
+  }
+
+  async lookupBlobDescriptor(blob: Digest): Promise<Descriptor | undefined> {
+    const row = await this.#first('select descriptor from blobs where digest = ? limit 1', blob);
+    return row === undefined ? undefined : (JSON.parse(stringIn(row, 'descriptor')) as Descriptor);
+  }
+
+  async dropLayers(layers: readonly LayerId[]): Promise<void> {
+    await this.#settle();
+    const damaged = new Set(layers);
+    await this.#database.write((db) => {
+      const rows = db.all('select id, stack from results').filter((row) => stackIn(row).some((id) => damaged.has(id)));
+      for (const row of rows) db.run('delete from results where id = ?', numberIn(row, 'id'));
+      db.run('delete from keys where not exists (select 1 from results r where r.id = keys.result)');
+      for (const layer of layers) db.run('delete from layers where layer = ?', layer);
     });
   }
 

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { LayerId } from '../core/snapshot.ts';
 import { type Digest, digestHex } from '../oci/digest.ts';
 import { failpoint } from './failpoint.ts';
+import { leastValuableFirst } from './least-valuable.ts';
 import { statBlob, type StoredBlob, type StoreParts, type StoreSurvey, surveyStore } from './store-survey.ts';
 
 /** Which unused things to remove. Never what a living process has used since it opened the store. */
@@ -13,8 +14,8 @@ export interface PruneRequest {
   readonly scope: 'dangling' | 'unused' | 'all';
   /** Spares what was used at this time or later. With `dangling`, records not used since then count as garbage. */
   readonly usedBeforeMs?: number;
-  /** Stops removing records, oldest use first, as soon as blobs and layers take no more than this. */
-  readonly keepBytes?: number;
+  /** Stops removing records, least valuable first, as soon as blobs and layers take no more than this; asked with what they take now. */
+  readonly keepBytes?: number | ((usedBytes: number) => number | undefined);
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -69,13 +70,13 @@ class Sweep {
 
   async run(): Promise<PruneResult> {
     await this.#pass([]);
-    const { keepBytes } = this.#request;
     const survey = await this.#survey();
-    const records = this.#expendable(survey);
-    const excess = keepBytes === undefined ? Infinity : (await this.#storeBytes(survey)) - keepBytes;
+    const sizes = this.#request.keepBytes === undefined ? undefined : await this.#layerSizes(survey);
+    const excess = sizes === undefined ? Infinity : this.#excess(survey, sizes);
+    const records = excess > 0 ? this.#expendable(survey, sizes) : [];
     const before = this.#bytes;
     // Only where it matters when to stop are they worth looking at a few at a time.
-    const step = keepBytes === undefined ? Math.max(records.length, 1) : BATCH;
+    const step = excess === Infinity ? Math.max(records.length, 1) : BATCH;
     for (let start = 0; start < records.length && this.#bytes - before < excess; start += step) {
       this.#request.signal?.throwIfAborted();
       await this.#pass(records.slice(start, start + step));
@@ -87,15 +88,14 @@ class Sweep {
     return surveyStore(this.#parts, this.#request.inUseSinceMs);
   }
 
-  /** Records that may go, oldest use first. */
-  #expendable(survey: StoreSurvey): readonly number[] {
+  /** Records that may go, least valuable first. */
+  #expendable(survey: StoreSurvey, sizes: ReadonlyMap<LayerId, number> = new Map()): readonly number[] {
     const { scope, usedBeforeMs, spareSinceMs } = this.#request;
     if (scope === 'dangling' && usedBeforeMs === undefined) return [];
-    return survey.results
+    const records = survey.results
       .filter(({ usedMs }) => usedMs < spareSinceMs)
-      .filter(({ stack }) => !stack.every((layer) => survey.imageLayers.has(layer)))
-      .toSorted((a, b) => a.usedMs - b.usedMs)
-      .map(({ id }) => id);
+      .filter(({ stack }) => !stack.every((layer) => survey.imageLayers.has(layer)));
+    return leastValuableFirst(records, { bytesOf: (layer) => sizes.get(layer) ?? 0, nowMs: Date.now() });
   }
 
   /** Forgets `results`, then removes every layer and blob that nothing needs any more. */
@@ -142,9 +142,18 @@ class Sweep {
     });
   }
 
-  async #storeBytes(survey: StoreSurvey): Promise<number> {
-    const usages = await Promise.all(Array.from(survey.allLayers, (layer) => this.#parts.layers.usage(layer)));
-    return sum(usages.map(({ bytes }) => bytes)) + sum(survey.stored.map(({ size }) => size));
+  async #layerSizes(survey: StoreSurvey): Promise<ReadonlyMap<LayerId, number>> {
+    const usages = await Promise.all(
+      Array.from(survey.allLayers, async (layer) => [layer, (await this.#parts.layers.usage(layer)).bytes] as const),
+    );
+    return new Map(usages);
+  }
+
+  /** How many bytes have to go. */
+  #excess(survey: StoreSurvey, sizes: ReadonlyMap<LayerId, number>): number {
+    const { keepBytes } = this.#request;
+    const used = sum([...sizes.values()]) + sum(survey.stored.map(({ size }) => size));
+    return used - ((typeof keepBytes === 'function' ? keepBytes(used) : keepBytes) ?? -Infinity);
   }
 }
 

@@ -117,8 +117,9 @@ async function openNamed(
   return { locals, namedContexts };
 }
 
-function ignorePatterns(text: Uint8Array): readonly string[] {
-  return IgnoreMatcher.parse(Buffer.from(text).toString()).patterns;
+function ignorePatterns(text: Uint8Array): Required<Pick<LocalTree, 'ignore' | 'ignoreLines'>> {
+  const { patterns, lines } = IgnoreMatcher.parse(Buffer.from(text).toString());
+  return { ignore: patterns, ignoreLines: lines };
 }
 
 function ignoredBy({ ignore }: LocalTree): Pick<BuildInputs, 'ignore'> {

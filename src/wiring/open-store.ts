@@ -12,13 +12,13 @@ import { decodeImageConfig } from '../oci/decode.ts';
 import { formatPlatform, hostPlatform, parsePlatform } from '../oci/platform.ts';
 import { formatReference, parseReference } from '../oci/reference.ts';
 import { measureStore } from '../store/disk-usage.ts';
-import { pruneStore } from '../store/prune.ts';
-import type { StoreParts } from '../store/store-survey.ts';
+import { cacheMountCommands } from './cache-mounts.ts';
+import { partsOf, prune } from './store-space.ts';
+import { verify } from './verify-store.ts';
 import type {
   ImageInspection,
   ImageRow,
   PlatformInspection,
-  PruneFilter,
   SaveOptions,
   StoreHandle,
   TransferOptions,
@@ -41,6 +41,8 @@ export async function openStore(options: StoreOptions): Promise<StoreHandle> {
     pull: (reference, o) => pull(workers, reference, o),
     prune: (filter) => prune(workers, filter),
     diskUsage: () => diskUsage(workers),
+    verify: (o) => verify(workers, o),
+    ...cacheMountCommands(workers),
     [Symbol.asyncDispose]: () => workers[Symbol.asyncDispose](),
   };
 }
@@ -120,23 +122,11 @@ async function push(workers: Workers, text: string, o: TransferOptions): ReturnT
   });
 }
 
-async function prune(workers: Workers, filter: PruneFilter): ReturnType<StoreHandle['prune']> {
-  const freed = await pruneStore(partsOf(workers), filter);
-  if (filter.scope !== 'all') return freed;
-  const { cacheMounts } = workers.sandbox;
-  const removed = await Promise.all((await cacheMounts.list()).map(({ id }) => cacheMounts.remove(id)));
-  return { bytes: removed.reduce((total, bytes) => total + bytes, freed.bytes), items: freed.items + removed.length };
-}
-
 async function diskUsage(workers: Workers): ReturnType<StoreHandle['diskUsage']> {
   const mounts = await workers.sandbox.cacheMounts.list();
   const bytes = mounts.reduce((total, mount) => total + mount.bytes, 0);
   const ofMounts = { kind: 'cache mounts', count: mounts.length, bytes, reclaimableBytes: bytes };
   return [...(await measureStore(partsOf(workers))), ofMounts];
-}
-
-function partsOf({ state, content, names, index, sandbox }: Workers): StoreParts {
-  return { state, content, names, cache: index, layers: sandbox.snapshotter };
 }
 
 async function pull(

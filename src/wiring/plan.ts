@@ -1,11 +1,13 @@
 import type { BuildRequest } from '../build-request.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { BuildError } from '../core/error.ts';
+import { nearestName } from '../core/nearest-name.ts';
 import type { BuildGraph, VertexId } from '../core/graph.ts';
 import type { ImageDraft } from '../core/image.ts';
 import type { ProgressListener } from '../core/progress.ts';
 import type { ImageSource, ResolvedImage } from '../core/source.ts';
 import { formatPlatform, hostPlatform, parsePlatform, type Platform } from '../oci/platform.ts';
+import { familiarReference, parseReference } from '../oci/reference.ts';
 import type { Dockerfile } from '../../frontend/ast.ts';
 import { lower } from '../../frontend/lower.ts';
 import type { ImageRequest, LowerRequest, LowerResult } from '../../frontend/lower-request.ts';
@@ -91,7 +93,9 @@ async function lowerWithImages(
       case 'invalid':
         throw invalid(dockerfile, request, result.diagnostics);
       case 'needs-images': {
-        const resolved = await Promise.all(result.requests.map((wanted) => resolveImage(wanted, request, ports)));
+        const resolved = await Promise.all(
+          result.requests.map((wanted) => resolveImage(wanted, request, { ...ports, dockerfile })),
+        );
         for (const [index, { key }] of result.requests.entries()) {
           const image = resolved[index];
           if (image !== undefined) images.set(key, image);
@@ -120,21 +124,31 @@ function invalid(
 async function resolveImage(
   wanted: ImageRequest,
   request: BuildRequest,
-  { images, emit, signal }: PlanPorts,
+  { images, emit, signal, dockerfile }: PlanPorts & { readonly dockerfile: Dockerfile },
 ): Promise<ResolvedImage> {
   const { reference, platform, strict, range } = wanted;
   const name = `[internal] load metadata for ${reference}`;
-  return internalStep(
-    { id: `${name} ${formatPlatform(platform)}`, name, ...(range === undefined ? {} : { location: range }) },
-    emit,
-    async () => {
-      try {
-        return await images.resolve(reference, { platform, strict, pull: request.pull ?? 'missing', signal });
-      } catch (error) {
-        throw error instanceof BuildError ? error.at(range) : error;
-      }
-    },
+  const step = { id: `${name} ${formatPlatform(platform)}`, name, ...(range === undefined ? {} : { location: range }) };
+  return internalStep(step, emit, async () => {
+    try {
+      return await images.resolve(reference, { platform, strict, pull: request.pull ?? 'missing', signal });
+    } catch (error) {
+      throw error instanceof BuildError ? (mistypedStage(error, reference, dockerfile) ?? error).at(range) : error;
+    }
+  });
+}
+
+/** A name that is no stage counts as an image's: where a stage's name is near, that is more likely what is wrong than the network. */
+function mistypedStage(error: BuildError, reference: string, { stages }: Dockerfile): BuildError | undefined {
+  const parsed = parseReference(reference);
+  const written = parsed === undefined ? reference : familiarReference({ registry: parsed.registry, repository: parsed.repository });
+  const near = nearestName(
+    written,
+    stages.flatMap(({ name }) => name ?? []),
   );
+  if (near === undefined) return undefined;
+  const hint = `no stage is named ${written}, so it counts as an image; did you mean the stage ${near}?`;
+  return new BuildError(error.code, error.detail, { cause: error.cause, hint });
 }
 
 /** The request as the frontend wants it. */

@@ -80,6 +80,11 @@ function fakeHandle(handle: Partial<StoreHandle>): StoreHandle {
     pull: unexpected('pull'),
     prune: unexpected('prune'),
     diskUsage: unexpected('diskUsage'),
+    verify: unexpected('verify'),
+    cacheMounts: unexpected('cacheMounts'),
+    removeCacheMount: unexpected('removeCacheMount'),
+    exportCacheMount: unexpected('exportCacheMount'),
+    importCacheMount: unexpected('importCacheMount'),
     [Symbol.asyncDispose]: () => Promise.resolve(),
     ...handle,
   };

@@ -323,10 +323,8 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
         );
       expect(await failure('/app/main.ts')).toContain('did you mean "/app/Main.ts"?');
       expect(await failure('/a.tx')).toContain('did you mean "/a.txt"?');
-      expect(await failure('/hidden/secret')).toContain(
-        'it exists, but the pattern "hidden" of .dockerignore excludes it',
-      );
-      expect(await failure('/b.txt')).toContain('pattern "b.txt"');
+      expect(await failure('/hidden/secret')).toContain('it exists, but .dockerignore:2 excludes it (hidden)');
+      expect(await failure('/b.txt')).toContain('excludes it (b.txt)');
       expect(await failure('/a.txt/b')).toContain('is not in the build context');
     });
     it('copy: ignored files do not exist, re-included ones do (24)', async () => {

@@ -48,8 +48,8 @@ export async function openBuilders(): Promise<Builders> {
   const rig = cleanup.use(await openRig());
   const folder = await mkdtemp(join(tmpdir(), 'tsbuild-buildah-'));
   cleanup.defer(async () => {
-    // buildah leaves a bind mount of the directory on itself.
-    await runProgram('umount', ['--quiet', join(folder, 'root/overlay')]);
+    // buildah leaves a bind mount of the directory on itself, and that of a container if a build failed.
+    await runProgram('umount', ['--recursive', '--quiet', join(folder, 'root/overlay')]);
     await rm(folder, { recursive: true, force: true });
   });
   const base = join(folder, 'busybox');

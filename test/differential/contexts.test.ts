@@ -60,10 +60,10 @@ describeDifferences('ignore files', [
     },
   },
   {
-    says: 'a named source that is ignored is an error that names the pattern',
+    says: 'a named source that is ignored is an error that names the line',
     dockerfile: 'FROM scratch\nCOPY secret /x\n',
     context: { '.dockerignore': 'a\nsecret\n', secret: 's' },
-    fails: /the pattern "secret" of \.dockerignore/,
+    fails: /\.dockerignore:2 excludes it/,
   },
   {
     says: 'the ignore file of the Dockerfile replaces that of the context (trap 24)',

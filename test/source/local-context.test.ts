@@ -40,11 +40,13 @@ async function openContextRig(): Promise<Rig> {
       secrets,
       fileProtocol: 'allow',
     }),
-    parseIgnoreFile: (text: Uint8Array) =>
-      Buffer.from(text)
+    parseIgnoreFile: (text: Uint8Array) => {
+      const ignore = Buffer.from(text)
         .toString()
         .split('\n')
-        .filter((line) => line !== ''),
+        .filter((line) => line !== '');
+      return { ignore, ignoreLines: ignore.map((_, index) => index + 1) };
+    },
   };
   return {
     cwd,
@@ -85,6 +87,7 @@ describe('context: a directory', () => {
       name: 'context',
       root,
       ignore: ['x', '!y'],
+      ignoreLines: [1, 2],
       ignoreFile: '.dockerignore',
     });
     expect(context.dockerfile).toEqual({ bytes: Buffer.from('FROM a'), path: 'Dockerfile' });

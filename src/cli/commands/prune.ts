@@ -12,6 +12,8 @@ interface PruneFlags {
   /** Milliseconds. */
   readonly until: number;
   readonly keepBytes: number;
+  readonly minFreeBytes: number;
+  readonly reservedBytes: number;
 }
 
 const pruneFlags: readonly AnyFlag<PruneFlags>[] = [
@@ -37,6 +39,20 @@ const pruneFlags: readonly AnyFlag<PruneFlags>[] = [
     doc: 'stop as soon as the store is this small',
     parse: (texts) => parseSize('--max-used-space', texts.at(-1) ?? ''),
   },
+  {
+    name: 'min-free-space',
+    value: 'SIZE',
+    field: 'minFreeBytes',
+    doc: 'stop as soon as this much of the disk is free',
+    parse: (texts) => parseSize('--min-free-space', texts.at(-1) ?? ''),
+  },
+  {
+    name: 'reserved-space',
+    value: 'SIZE',
+    field: 'reservedBytes',
+    doc: 'do not make the store smaller than this',
+    parse: (texts) => parseSize('--reserved-space', texts.at(-1) ?? ''),
+  },
 ];
 
 /** `tsbuild prune`: space freed. */
@@ -45,12 +61,12 @@ export const pruneCommand: CommandModule = {
   operands: { min: 0, max: 0 },
   run: async (invocation) => {
     const { raw, io, store, loadApi } = invocation;
-    const { scope = 'unused', force, until, keepBytes } = parseFlags<PruneFlags>(pruneFlags, raw, io);
+    const { scope = 'unused', force, until, ...space } = parseFlags<PruneFlags>(pruneFlags, raw, io);
     if (scope === 'all' && force === undefined && !(await confirm(invocation))) return 1;
     const filter: PruneFilter = {
       scope,
       ...(until === undefined ? {} : { usedBeforeMs: io.now() - until }),
-      ...(keepBytes === undefined ? {} : { keepBytes }),
+      ...space,
       signal: io.signal,
     };
     const api = await loadApi();
