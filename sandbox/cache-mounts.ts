@@ -81,7 +81,7 @@ export class LockedCacheMounts implements CacheMounts {
     const names = this.#names().filter((name) => this.#readRecord(name)?.id === id);
     const name = names.toSorted((a, b) => this.#lastUsedMs(b) - this.#lastUsedMs(a))[0];
     if (name === undefined) return;
-    using _held = await this.#wait(name, 'shared', o.signal);
+    using _ = await this.#wait(name, 'shared', o.signal);
     const directories = [join(this.#root, name, 'data')];
     yield* this.#work.pool.source('exportTar', { directories, epochSeconds: undefined }, o);
   }

@@ -1,13 +1,13 @@
 import { BuildError } from '../src/core/error.ts';
 import { baseName, fromText, parentPath, toText, type ByteString } from './byte-string.ts';
-import type { LayerWriter, TargetDirectory } from './layer-writer.ts';
+import type { LayerDirectory, LayerTarget } from './layer-target.ts';
 import type { MadeBy } from './made-by.ts';
 
 /** What a copy writes to. */
 export interface DestinationRequest {
   /** As written: absolute, with a slash at the end where it must be a directory. */
   readonly dest: string;
-  readonly writer: LayerWriter;
+  readonly writer: LayerTarget;
   readonly made: MadeBy;
   /** How many sources go there. */
   readonly files: number;
@@ -22,7 +22,7 @@ export class Destination {
   }
 
   /** The destination as a directory. One that is missing is made as parents are, even for a directory's contents: BuildKit makes it before it copies. */
-  directory(): TargetDirectory {
+  directory(): LayerDirectory {
     const { writer } = this.#request;
     const path = this.#real();
     if (writer.typeAt(path) !== 'directory') this.#checkMissing(path);
@@ -30,7 +30,7 @@ export class Destination {
   }
 
   /** Where a file goes, and its name there. */
-  forFile(name: ByteString): { readonly directory: TargetDirectory; readonly as: ByteString } {
+  forFile(name: ByteString): { readonly directory: LayerDirectory; readonly as: ByteString } {
     const { dest, files, made, writer } = this.#request;
     const path = this.#real();
     const isDirectory = path === '' || writer.typeAt(path) === 'directory';

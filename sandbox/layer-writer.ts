@@ -23,7 +23,10 @@ import { lookupEntry, openEntry, openTree, type TreeDirectory } from './tree-dir
 import { DirectoryPath, openDirectory, removeTree, timesOf } from './open-directory.ts';
 import { resolvePath, realPath } from './path-in-root.ts';
 import { invariant } from '../src/core/error.ts';
-import { readFileSync } from 'node:fs';
+import { copyContent } from './copy-content.ts';
+import type { FileContent, LayerTarget, Standing } from './layer-target.ts';
+import { umaskOfProcess } from './umask.ts';
+import { writeSync } from 'node:fs';
 
 /** What a new file or directory is to be, besides its content. */
 export interface Metadata {
@@ -44,19 +47,13 @@ export interface TargetDirectory {
   readonly group: 'own' | 'inherited';
 }
 
-/** What stands at a name in the tree that the layer and the lower layers make together. */
-export interface Standing {
-  readonly stat: FileStat;
-  readonly where: 'upper' | 'lower';
-}
-
 const S_IFCHR = 0o020000;
 
 /**
  * Writes a layer's directory of changes: new things go straight into it, what is below is only looked up. Directories of lower layers that
  * something is put into appear in the layer with the attributes they have below (as overlayfs copies them up), times included.
  */
-export class LayerWriter implements Disposable {
+export class LayerWriter implements LayerTarget, Disposable {
   readonly #xattrs: OverlayXattrs;
   readonly #owners: 'given' | 'caller';
   readonly #self = { uid: process.geteuid?.(), gid: process.getegid?.(), umask: umaskOfProcess() };
@@ -193,6 +190,12 @@ export class LayerWriter implements Disposable {
     }
   }
 
+  /** As `makeDirectory` and `enter`. */
+  enterNew(parent: TargetDirectory, name: ByteString, metadata: Metadata): TargetDirectory {
+    this.makeDirectory(parent, name, metadata);
+    return this.enter(parent, name, () => metadata);
+  }
+
   /** Closes what `enter` gave. */
   leave(directory: TargetDirectory): void {
     syscalls().close(directory.upper);
@@ -237,6 +240,19 @@ export class LayerWriter implements Disposable {
     );
   }
 
+  /** A new regular file. @throws SystemError EEXIST */
+  addFile(directory: TargetDirectory, name: ByteString, { from, size, metadata, verify }: FileContent): void {
+    const to = this.createFile(directory, name, metadata.mode);
+    try {
+      if (from instanceof Uint8Array) for (let at = 0; at < size;) at += writeSync(to, from, at);
+      else copyContent(from, to, size);
+      verify();
+      this.describeNew(to, directory, metadata);
+    } finally {
+      syscalls().close(to);
+    }
+  }
+
   /** A new symbolic link. */
   createLink(
     directory: TargetDirectory,
@@ -249,7 +265,7 @@ export class LayerWriter implements Disposable {
       'symlink',
       joinPath(directory.path, name),
     );
-    if (this.#owners === 'given' && (uid !== 0 || gid !== 0)) {
+    if (this.#owners === 'given' && (uid !== 0 || gid !== 0 || directory.group === 'inherited')) {
       check(syscalls().fchownat(directory.upper, cName(name), uid, gid, AT_SYMLINK_NOFOLLOW), 'chown', name);
     }
     this.#touch(directory, name, mtime);
@@ -347,13 +363,6 @@ export class LayerWriter implements Disposable {
   #closeBelow(depth: number): void {
     for (const directory of this.#chain.splice(depth).toReversed()) this.leave(directory);
   }
-}
-
-/** Asking Node for it would set it for a moment, in all threads. */
-function umaskOfProcess(): number {
-  const [, umask] = /^Umask:\s*([0-7]+)$/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? [];
-  // Unknown, it counts as one that takes everything away: modes are then always set.
-  return umask === undefined ? 0o777 : Number.parseInt(umask, 8);
 }
 
 function openLower(lower: TreeDirectory, name: ByteString): TreeDirectory | undefined {

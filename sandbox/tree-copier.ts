@@ -1,11 +1,10 @@
-import { readSync, writeSync } from 'node:fs';
 import { BuildError, invariant } from '../src/core/error.ts';
 import { baseName, joinPath, toText, type ByteString } from './byte-string.ts';
-import { copyContent } from './copy-content.ts';
 import { contentXattrs, NO_XATTRS, type Xattrs } from './extended-attributes.ts';
 import { checkUnchanged } from './file-digest.ts';
 import { deviceNumber, type FileStat, identityKey, statOf, typeBits } from './file-stat.ts';
-import type { LayerWriter, Metadata, TargetDirectory } from './layer-writer.ts';
+import type { LayerDirectory, LayerTarget } from './layer-target.ts';
+import type { Metadata } from './layer-writer.ts';
 import { syscalls } from './syscalls.ts';
 import { openFile, readLink, type TreeDirectory, type TreeEntry } from './tree-directory.ts';
 import type { TreeVisitor } from './tree-walk.ts';
@@ -20,33 +19,30 @@ export interface CopyPolicy {
   readonly conflicts: 'error' | 'replace';
 }
 
-const small = Buffer.allocUnsafe(128 << 10);
-
 /** Copies what a walk visits into a directory of a layer. Files are made anew, never written through; hard links stay linked. */
 export class TreeCopier implements TreeVisitor {
-  readonly #writer: LayerWriter;
+  readonly #writer: LayerTarget;
   readonly #policy: CopyPolicy;
   /** The directories entered, outermost first; the first one is where the copy goes. */
-  #open: TargetDirectory[] = [];
+  #open: LayerDirectory[] = [];
   #from = '' as ByteString;
   /** The real path in the layer of the first copy of every file that has several names. */
   readonly #linked = new Map<string, ByteString>();
 
-  constructor(writer: LayerWriter, policy: CopyPolicy) {
+  constructor(writer: LayerTarget, policy: CopyPolicy) {
     this.#writer = writer;
     this.#policy = policy;
   }
 
   /** Sets where the next walk goes: a directory of the layer that its caller keeps open. @param from the walk's root, for messages. */
-  goTo(target: TargetDirectory, from: ByteString): void {
+  goTo(target: LayerDirectory, from: ByteString): void {
     this.#open = [target];
     this.#from = from;
   }
 
   enter(path: ByteString, entry: TreeEntry, directory: TreeDirectory): void {
     const name = baseName(path);
-    const { parent, made } = this.#makeDirectory(name, entry, contentXattrs(directory.top));
-    this.#open.push(this.#writer.enter(parent, name, () => made));
+    this.#open.push(this.#makeDirectory(name, entry, contentXattrs(directory.top)));
   }
 
   leave(): void {
@@ -80,17 +76,13 @@ export class TreeCopier implements TreeVisitor {
     for (const directory of this.#open.splice(1)) this.#writer.leave(directory);
   }
 
-  #target(): TargetDirectory {
+  #target(): LayerDirectory {
     const target = this.#open.at(-1);
     invariant(target !== undefined, 'the copy has a target');
     return target;
   }
 
-  #makeDirectory(
-    name: ByteString,
-    entry: TreeEntry,
-    xattrs: Xattrs,
-  ): { readonly parent: TargetDirectory; readonly made: Metadata } {
+  #makeDirectory(name: ByteString, entry: TreeEntry, xattrs: Xattrs): LayerDirectory {
     const parent = this.#target();
     const standing = this.#writer.standing(parent, name);
     if (standing !== undefined && standing.stat.type !== 'directory') {
@@ -98,13 +90,11 @@ export class TreeCopier implements TreeVisitor {
         throw conflict(parent, name, 'a directory cannot replace what is not a directory there');
       if (standing.where === 'upper') this.#writer.remove(parent, name);
     }
-    const made = this.#policy.describe(entry.stat, xattrs);
-    this.#writer.makeDirectory(parent, name, made);
-    return { parent, made };
+    return this.#writer.enterNew(parent, name, this.#policy.describe(entry.stat, xattrs));
   }
 
   /** Makes room for a file: an older one is unlinked, so that its other names keep their content. */
-  #clear(target: TargetDirectory, name: ByteString): void {
+  #clear(target: LayerDirectory, name: ByteString): void {
     const standing = this.#writer.standing(target, name);
     if (standing === undefined) return this.#writer.removeWhiteout(target, name);
     if (standing.stat.type === 'directory' && this.#policy.conflicts === 'error')
@@ -113,7 +103,7 @@ export class TreeCopier implements TreeVisitor {
     return undefined;
   }
 
-  #link(target: TargetDirectory, name: ByteString, stat: FileStat): boolean {
+  #link(target: LayerDirectory, name: ByteString, stat: FileStat): boolean {
     const key = identityKey(stat);
     const path = joinPath(target.path, name);
     const first = this.#linked.get(key);
@@ -121,33 +111,29 @@ export class TreeCopier implements TreeVisitor {
       this.#linked.set(key, path);
       return false;
     }
-    this.#writer.link(first, path);
+    this.#writer.link(first, path, this.#policy.describe(stat, NO_XATTRS));
     return true;
   }
 
   #regular(
-    target: TargetDirectory,
+    target: LayerDirectory,
     name: ByteString,
     { entry, path }: { readonly entry: TreeEntry; readonly path: ByteString },
   ): void {
-    const { size } = entry.stat;
     const from = openFile(entry);
-    let to: number | undefined;
     try {
-      const data = size <= small.length ? readWhole(from, size) : undefined;
-      const metadata = this.#policy.describe(entry.stat, contentXattrs(from));
-      to = this.#writer.createFile(target, name, metadata.mode);
-      if (data === undefined) copyContent(from, to, size);
-      else for (let at = 0; at < data.length;) at += writeSync(to, data, at);
-      checkUnchanged(statOf(from), entry.stat, path);
-      this.#writer.describeNew(to, target, metadata);
+      this.#writer.addFile(target, name, {
+        from,
+        size: entry.stat.size,
+        metadata: this.#policy.describe(entry.stat, contentXattrs(from)),
+        verify: () => checkUnchanged(statOf(from), entry.stat, path),
+      });
     } finally {
       syscalls().close(from);
-      if (to !== undefined) syscalls().close(to);
     }
   }
 
-  #node(target: TargetDirectory, name: ByteString, stat: FileStat): void {
+  #node(target: LayerDirectory, name: ByteString, stat: FileStat): void {
     if (stat.type === 'socket') return;
     this.#writer.createNode(target, name, {
       kind: typeBits(stat.type),
@@ -157,17 +143,6 @@ export class TreeCopier implements TreeVisitor {
   }
 }
 
-/** The content of a small file, in a buffer that the next call reuses; whether there is more, the look at the file afterwards tells. */
-function readWhole(fd: number, size: number): Buffer {
-  let filled = 0;
-  while (filled < size) {
-    const read = readSync(fd, small, filled, size - filled, null);
-    if (read === 0) break;
-    filled += read;
-  }
-  return small.subarray(0, filled);
-}
-
-function conflict(target: TargetDirectory, name: ByteString, reason: string): BuildError {
+function conflict(target: LayerDirectory, name: ByteString, reason: string): BuildError {
   return new BuildError('COPY_INVALID', { path: `/${toText(joinPath(target.path, name))}`, reason });
 }

@@ -125,7 +125,7 @@ class SolveRun {
     const result = await this.#keys.result(vertex, inputs);
     if (vertex.meta.ignoreCache === true) return this.#runRecorded(vertex, inputs, result);
     // By recipe: two processes that unpack one base image at the same time have different layers for it.
-    await using _held = await this.#ports.locks.hold(recorded ?? result.key, { signal: this.#signal });
+    await using _ = await this.#ports.locks.hold(recorded ?? result.key, { signal: this.#signal });
     const meanwhile = await this.#lookup(recorded);
     if (meanwhile !== undefined) return this.#finishCached(vertex, meanwhile);
     const byResult = await this.#lookup(result.key);

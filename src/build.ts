@@ -3,6 +3,7 @@ import type { BuildRequest, BuildResult, StoreOptions } from './build-request.ts
 import { SlotPool } from './core/concurrency.ts';
 import { BuildError } from './core/error.ts';
 import { layerVertices } from './core/graph.ts';
+import type { Diagnostic } from './core/diagnostic.ts';
 import type { StepExplanation } from './core/explanation.ts';
 import type { ProgressListener } from './core/progress.ts';
 import { openAssembler, type Assembler } from './export/assemble.ts';
@@ -65,7 +66,23 @@ export async function build(
   const plans = await Promise.all(
     platforms.map((platform) => plan(dockerfile, request, platform, { inputs, images: workers.images, emit, signal })),
   );
+  const warnings = warn(plans, dockerfile, request);
+  announce(plans, emit);
+  const solved = await Promise.all(plans.map((each) => solvePlan(each, shared)));
+  const [exported, explanations] = await both(
+    exportAll(solved, request, { workers, assembler, emit, signal }),
+    Promise.all(solved.map((each) => keepHistory(each, dockerfile, shared))),
+  );
+  const cached = sum(solved.map(({ solution }) => solution.cached));
+  const ran = sum(solved.map(({ solution }) => solution.ran));
+  const explained = request.explain === 'yes' ? { explanations: explanations.flat() } : {};
+  return { ...exported, warnings, steps: { total: cached + ran, cached, ran }, ...explained };
+}
+
+/** Tells the warnings and gives them. @throws CHECK_FAILED where the Dockerfile makes them errors */
+function warn(plans: readonly Plan[], dockerfile: Dockerfile, request: BuildRequest): readonly Diagnostic[] {
   const warnings = plans[0]?.warnings ?? [];
+  const { progress: emit = () => undefined } = request;
   for (const diagnostic of warnings) emit({ type: 'warning', diagnostic, timeMs: Date.now() });
   const outcome = checkOutcome(warnings, dockerfile, givenArgs(request));
   if (outcome.kind === 'violations') {
@@ -73,14 +90,13 @@ export async function build(
     const diagnostics = warnings.filter(({ code }) => rules.includes(code));
     throw new BuildError('CHECK_FAILED', { file: dockerfile.file, rules, diagnostics });
   }
-  announce(plans, emit);
-  const solved = await Promise.all(plans.map((each) => solvePlan(each, shared)));
-  const history = Promise.all(solved.map((each) => keepHistory(each, dockerfile, shared)));
-  const exported = await exportAll(solved, request, { workers, assembler, emit, signal }).finally(() => history);
-  const cached = sum(solved.map(({ solution }) => solution.cached));
-  const ran = sum(solved.map(({ solution }) => solution.ran));
-  const explanations = request.explain === 'yes' ? { explanations: (await history).flat() } : {};
-  return { ...exported, warnings, steps: { total: cached + ran, cached, ran }, ...explanations };
+  return warnings;
+}
+
+/** The results of both, or the first failure once both have settled. */
+async function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<readonly [A, B]> {
+  await Promise.allSettled([a, b]);
+  return Promise.all([a, b]);
 }
 
 function announce(plans: readonly Plan[], emit: ProgressListener): void {

@@ -13,7 +13,10 @@ const UserConfig = v.strictObject({
 
 /** The options that a configuration file holds. @throws ValiError for an unknown key or a wrong type */
 export function decodeUserConfig(document: unknown): Partial<StoreOptions> {
-  const { store, registryMirrors, insecureRegistries, snapshotter, runtime, maxUsedSpace } = v.parse(UserConfig, document);
+  const { store, registryMirrors, insecureRegistries, snapshotter, runtime, maxUsedSpace } = v.parse(
+    UserConfig,
+    document,
+  );
   return {
     ...(store === undefined ? {} : { store }),
     ...(registryMirrors === undefined ? {} : { registryMirrors: new Map(Object.entries(registryMirrors)) }),

@@ -67,7 +67,7 @@ async function importMount(workers: Workers, id: string, request: CacheMountImpo
     if ((await cacheMounts.list()).some((mount) => mount.id === id))
       throw new BuildError('OUTPUT_FAILED', { path: `cache mount ${id}`, reason: 'a build is using it' });
     const seed = { tree: { kind: 'layers', stack: [layer] }, path: '/' } as const;
-    await using _made = await cacheMounts.acquire({ id, sharing: 'locked', mode, uid, gid, seed }, { signal });
+    await using _ = await cacheMounts.acquire({ id, sharing: 'locked', mode, uid, gid, seed }, { signal });
   } finally {
     await snapshotter.remove(layer);
   }

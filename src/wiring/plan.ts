@@ -141,7 +141,8 @@ async function resolveImage(
 /** A name that is no stage counts as an image's: where a stage's name is near, that is more likely what is wrong than the network. */
 function mistypedStage(error: BuildError, reference: string, { stages }: Dockerfile): BuildError | undefined {
   const parsed = parseReference(reference);
-  const written = parsed === undefined ? reference : familiarReference({ registry: parsed.registry, repository: parsed.repository });
+  const written =
+    parsed === undefined ? reference : familiarReference({ registry: parsed.registry, repository: parsed.repository });
   const near = nearestName(
     written,
     stages.flatMap(({ name }) => name ?? []),

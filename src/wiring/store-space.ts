@@ -83,10 +83,10 @@ export async function makeRoom(
   const reservedBytes = Math.min(RESERVED_BYTES, maxUsedBytes ?? Infinity);
   const policy = { ...(maxUsedBytes === undefined ? {} : { maxUsedBytes }), minFreeBytes, reservedBytes };
   const name = '[internal] make room in the store';
-  await internalStep({ id: name, name }, o.emit, () => {
-    const keepBytes = (usedBytes: number): number | undefined => bytesToKeep(policy, { usedBytes, freeBytes });
-    return pruneStore(partsOf(workers), { scope: 'unused', keepBytes, signal });
-  });
+  const keepBytes = (usedBytes: number): number | undefined => bytesToKeep(policy, { usedBytes, freeBytes });
+  await internalStep({ id: name, name }, o.emit, () =>
+    pruneStore(partsOf(workers), { scope: 'unused', keepBytes, signal }),
+  );
 }
 
 function policyOf({ keepBytes, minFreeBytes, reservedBytes }: PruneFilter): SpacePolicy {

@@ -42,9 +42,7 @@ async function damagedLayers(
   damagedBlobs: ReadonlySet<string>,
   signal: AbortSignal | undefined,
 ): Promise<readonly DamagedLayer[]> {
-  const recorded = await workers.index.survey();
-  // A blob that is damaged says nothing of the layers that were made of it.
-  const survey = { ...recorded, blobs: recorded.blobs.filter(({ blob }) => !damagedBlobs.has(blob)) };
+  const survey = await workers.index.survey();
   const lowers = lowersOf(survey);
   const diffIds = new Map(survey.layers.map(({ layer, diffId }) => [layer, diffId]));
   const damaged: DamagedLayer[] = [];
@@ -53,6 +51,7 @@ async function damagedLayers(
     const reason = await reasonAgainst(layer, {
       workers,
       survey,
+      damagedBlobs,
       lower: lowers.get(layer),
       diffId: diffIds.get(layer),
       signal,
@@ -70,17 +69,20 @@ function lowersOf({ results }: CacheSurvey): ReadonlyMap<LayerId, LayerStack> {
 interface Checked {
   readonly workers: Workers;
   readonly survey: CacheSurvey;
+  readonly damagedBlobs: ReadonlySet<string>;
   readonly lower: LayerStack | undefined;
   readonly diffId: Digest | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
 async function reasonAgainst(layer: LayerId, o: Checked): Promise<string | undefined> {
-  const { workers, survey, lower, diffId } = o;
+  const { workers, survey, damagedBlobs, lower, diffId } = o;
   const { snapshotter } = workers.sandbox;
   if (!(await snapshotter.has(layer))) return 'it is recorded, but not there';
   if (diffId === undefined) return undefined;
   const pulled = survey.blobs.find((blob) => blob.diffId === diffId && blob.compression.startsWith(PULLED));
+  // A blob that is damaged says nothing of the layer that was made of it.
+  if (pulled !== undefined && damagedBlobs.has(pulled.blob)) return undefined;
   try {
     if (pulled !== undefined) return await compareWithBlob(layer, pulled.blob, o);
     if (lower === undefined) return undefined;

@@ -29,14 +29,6 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e shared steps
   });
   afterAll(() => registry[Symbol.asyncDispose]());
 
-  async function openProject(): Promise<Rig & AsyncDisposable> {
-    const rig = await openRig();
-    await mkdir(join(rig.work, 'context'));
-    await writeFile(join(rig.work, 'context/Dockerfile'), DOCKERFILE);
-    await writeFile(join(rig.work, 'context/source'), 'source\n');
-    return rig;
-  }
-
   function args(rig: Rig, process: number): readonly string[] {
     const dated = ['--build-arg', 'SOURCE_DATE_EPOCH=1700000000', '--progress=rawjson'];
     const metadata = ['--metadata-file', join(rig.work, `metadata-${process}.json`)];
@@ -78,6 +70,7 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e shared steps
 
   it('shared steps: three of six killed, the others take over and make the same image', async () => {
     await using rig = await openProject();
+    const seen = new Set<number>();
     const doomed = [0, 1, 2].map((index) => {
       const program = rig.start(args(rig, index), {
         onStderr: (text) => {
@@ -99,4 +92,10 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e shared steps
   });
 });
 
-const seen = new Set<number>();
+async function openProject(): Promise<Rig & AsyncDisposable> {
+  const rig = await openRig();
+  await mkdir(join(rig.work, 'context'));
+  await writeFile(join(rig.work, 'context/Dockerfile'), DOCKERFILE);
+  await writeFile(join(rig.work, 'context/source'), 'source\n');
+  return rig;
+}

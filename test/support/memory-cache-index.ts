@@ -14,9 +14,9 @@ export function memoryCacheIndex(): CacheIndex {
     record: async (keys, record) => {
       for (const key of keys) records.set(key, record);
     },
-    recordSteps: async (build, records) => {
+    recordSteps: async (build, told) => {
       const known = new Map(steps.get(build));
-      for (const record of records) {
+      for (const record of told) {
         const place = JSON.stringify([record.stage, record.position]);
         known.set(place, { ...known.get(place), ...record });
       }
