@@ -3,20 +3,26 @@ import { baseName, toText, type ByteString } from './byte-string.ts';
 import { Destination } from './destination.ts';
 import type { FileStat } from './file-stat.ts';
 import type { MadeBy } from './made-by.ts';
+import type { LayerTarget } from './layer-target.ts';
 import type { LayerWriter } from './layer-writer.ts';
 import { openFoundDirectory, type PathInRoot, realPath } from './path-in-root.ts';
 import { excludeMatcher, openRoot, selectRoots, type SelectedRoot } from './select-files.ts';
 import type { SourceTree } from './source-tree.ts';
+import { NotInOnePass } from './tar-layer.ts';
 import { TreeCopier } from './tree-copier.ts';
 import type { TreeDirectory } from './tree-directory.ts';
 import { walkTree } from './tree-walk.ts';
 import { unpackArchive } from './unpack-archive.ts';
 
+const LARGE_BYTES = 1 << 20;
+
 /** One COPY or ADD at work. */
 export interface CopyRequest {
   readonly action: CopyAction;
   readonly source: SourceTree;
-  readonly writer: LayerWriter;
+  readonly writer: LayerTarget;
+  /** The same, where archives can be unpacked into it. */
+  readonly unpacked: LayerWriter | undefined;
   readonly made: MadeBy;
   /** Called once for each file: before it is read, or, for an archive, after it was unpacked. */
   readonly onFile: (stat: FileStat, path: ByteString) => void;
@@ -45,6 +51,18 @@ export async function copyFiles(request: CopyRequest): Promise<void> {
       copier.close();
     }
   }
+}
+
+/** Whether a copy brings along so much that its layer is worth a tar made straight from the sources. */
+export function isLarge(source: SourceTree, action: CopyAction): boolean {
+  const roots = selectRoots(source, { paths: action.sources, parents: action.parents });
+  const types = roots.map((root) => {
+    using found = openRoot(source, root);
+    const stat = found.entry?.stat;
+    return stat?.type === 'file' ? (stat.size < LARGE_BYTES ? 'small' : 'large') : (stat?.type ?? 'directory');
+  });
+  // The names in several directories come in no order.
+  return types.filter((type) => type === 'directory').length < 2 && types.some((type) => type !== 'small');
 }
 
 interface DirectoryCopy {
@@ -79,7 +97,9 @@ async function copyFile({
   if (entry === undefined || entry.stat.type === 'socket') return;
   const { unpack } = request.action;
   if (unpack !== 'never' && entry.stat.type === 'file') {
-    if (await unpackArchive({ request, entry, path: root.path, excluded, at: () => place.directory().path })) {
+    if (request.unpacked === undefined) throw new NotInOnePass();
+    const into = { ...request, writer: request.unpacked };
+    if (await unpackArchive({ request: into, entry, path: root.path, excluded, at: () => place.directory().path })) {
       request.onFile(entry.stat, root.path);
       return;
     }

@@ -27,6 +27,11 @@ export interface FileStat {
   readonly identity: readonly [number, number, number, number];
 }
 
+/** What `sameMetadata` compares. */
+export interface FileMetadata extends Pick<FileStat, 'mode' | 'uid' | 'gid' | 'mtime'> {
+  readonly xattrs: ReadonlyMap<string, Buffer>;
+}
+
 const STATX_BASIC = 0x7ff;
 const TYPES: Readonly<Record<number, FileType>> = {
   0o01: 'fifo',
@@ -76,6 +81,12 @@ export function sameFile(a: FileStat, b: FileStat): boolean {
 /** Whether nothing about the content can have changed between the two looks at one file. */
 export function unchanged(a: FileStat, b: FileStat): boolean {
   return a.size === b.size && sameTime(a.ctime, b.ctime) && sameTime(a.mtime, b.mtime) && sameFile(a, b);
+}
+
+/** Whether two files have the same owner, mode, modification time and extended attributes. */
+export function sameMetadata(a: FileMetadata, b: FileMetadata): boolean {
+  if (a.mode !== b.mode || a.uid !== b.uid || a.gid !== b.gid || !sameTime(a.mtime, b.mtime)) return false;
+  return a.xattrs.size === b.xattrs.size && [...a.xattrs].every(([name, value]) => b.xattrs.get(name)?.equals(value));
 }
 
 /** The bits of `st_mode` that say what a file is. */

@@ -5,7 +5,7 @@ import { BuildError } from '../src/core/error.ts';
 import type { LayerTar } from '../src/core/layer-codec.ts';
 import { joinPath, toText, type ByteString } from './byte-string.ts';
 import { contentXattrs, isOpaque } from './extended-attributes.ts';
-import { type FileStat, identityKey, isWhiteout, lookupStat, statOf } from './file-stat.ts';
+import { type FileStat, identityKey, isWhiteout, lookupStat, sameMetadata, statOf } from './file-stat.ts';
 import type { FileCalls, JobContext } from './file-jobs.ts';
 import { storeError } from './store-error.ts';
 import { syscalls } from './syscalls.ts';
@@ -165,11 +165,8 @@ class LayerDiff {
 
 /** Whether a directory is in the layer only because something in it was changed, or changed and changed back. */
 function sameAttributes(layer: TreeDirectory, lower: TreeDirectory): boolean {
-  const [now, before] = [directoryStat(layer), directoryStat(lower)];
-  if (now.mode !== before.mode || now.uid !== before.uid || now.gid !== before.gid) return false;
-  if (now.mtime.seconds !== before.mtime.seconds || now.mtime.nanoseconds !== before.mtime.nanoseconds) return false;
-  const [ours, theirs] = [contentXattrs(layer.top), contentXattrs(lower.top)];
-  return ours.size === theirs.size && [...ours].every(([name, value]) => theirs.get(name)?.equals(value) === true);
+  const [now, before] = [layer, lower].map((each) => ({ ...directoryStat(each), xattrs: contentXattrs(each.top) }));
+  return now !== undefined && before !== undefined && sameMetadata(now, before);
 }
 
 function itemsOf({ layer, lower, path, opaque }: Pair): Item[] {

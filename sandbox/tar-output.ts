@@ -36,18 +36,30 @@ export class TarOutput {
     }
   }
 
-  /** Adds all `size` bytes of the open file as an entry's content. */
-  *content(fd: number, size: number): Generator<Buffer, void> {
+  /**
+   * Adds all `size` bytes of the open file as an entry's content.
+   * @param ended called where the file has less; throws where that is no surprise.
+   */
+  *content(fd: number, size: number, ended?: () => void): Generator<Buffer, void> {
     let rest = size;
     while (rest > 0) {
       const room = Math.min(rest, BUFFER_SIZE - this.#filled);
       const read = readSync(fd, this.#current, this.#filled, room, null);
-      if (read === 0) throw new Error(`bug in tsbuild: a file of a layer became shorter while it was read`);
+      if (read === 0) {
+        ended?.();
+        throw new Error(`bug in tsbuild: a file of a layer became shorter while it was read`);
+      }
       this.#advance(read);
       rest -= read;
       if (this.#full.length > 0) yield* this.drain();
     }
     this.#append(tarPadding(size));
+  }
+
+  /** Adds `data` as an entry's content. */
+  bytes(data: Uint8Array): void {
+    this.#append(data);
+    this.#append(tarPadding(data.length));
   }
 
   /** Ends the archive. */

@@ -11,6 +11,7 @@ import type { KeyField } from '../cache-key.ts';
 import type { CacheMap, InputUse, OpContext, OpHandler } from '../op-handler.ts';
 import { toRuntimeSpec } from '../runtime-spec.ts';
 import { maskSecrets } from '../secret-mask.ts';
+import { checkEntitlements } from './entitlements.ts';
 import { openMounts } from './exec-mounts.ts';
 
 /** What running a program needs. */
@@ -110,16 +111,6 @@ function useOf(op: ExecOp, input: number, { inputs }: Pick<OpContext, 'inputs'>)
   if (isLocal && paths.length === 0) return { by: 'content', selections: [] };
   if (!isLocal && (paths.length === 0 || paths.includes('/'))) return { by: 'identity' };
   return { by: 'content', selections: [{ paths, exclude: [], parents: 'drop' }] };
-}
-
-function checkEntitlements(op: ExecOp, allowed: ReadonlySet<string>): void {
-  const needed = [
-    ...(op.security === 'insecure' ? [['security.insecure', 'RUN --security=insecure'] as const] : []),
-    ...(op.network === 'host' ? [['network.host', 'RUN --network=host'] as const] : []),
-    ...(op.devices.length > 0 ? [['device', 'RUN --device'] as const] : []),
-  ];
-  const missing = needed.find(([entitlement]) => !allowed.has(entitlement));
-  if (missing !== undefined) throw new BuildError('NOT_ALLOWED', { entitlement: missing[0], why: missing[1] });
 }
 
 function throwUnlessSucceeded(op: ExecOp, status: ExitStatus): void {

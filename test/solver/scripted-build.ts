@@ -5,6 +5,7 @@ import type { ProgressEvent } from '../../src/core/progress.ts';
 import type { LayerId, LayerStack } from '../../src/core/snapshot.ts';
 import type { LocalTree, Tree } from '../../src/core/tree.ts';
 import { digestOf } from '../../src/oci/digest.ts';
+import { forecast, type Forecast } from '../../solver/forecast.ts';
 import { execCacheMap } from '../../solver/ops/exec.ts';
 import { fileCacheMap } from '../../solver/ops/file.ts';
 import { mergeHandler } from '../../solver/ops/merge.ts';
@@ -136,6 +137,22 @@ export class ScriptedBuild {
       },
       merge: mergeHandler,
     };
+  }
+
+  /** What solving `target` would do; base images are absent. */
+  forecast(target: VertexId): Promise<Forecast> {
+    const { signal } = new AbortController();
+    return forecast(
+      this.builder.build(),
+      target,
+      {
+        index: { lookup: (key) => Promise.resolve(this.#records.get(key)) },
+        files: { contentDigest: (tree) => Promise.resolve(digestOf(this.#contentOf(tree))) },
+        hasLayer: (layer) => Promise.resolve(this.layers.has(layer)),
+        sourceTree: (source) => Promise.resolve(source.type === 'local' ? CONTEXT : undefined),
+      },
+      { signal },
+    );
   }
 
   /** Gives each key to one holder at a time, in the order in which they came. */

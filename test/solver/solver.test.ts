@@ -176,6 +176,42 @@ describe('solver failure', () => {
   });
 });
 
+describe('solver beside other processes', () => {
+  test('an identical step runs once, and the other one takes its result', async () => {
+    const build = new ScriptedBuild();
+    const open = Promise.withResolvers<undefined>();
+    build.gates.set('first', open.promise);
+    const target = build.run('second', [build.run('first')]);
+    const solving = [build.solveBeside(target), build.solveBeside(target), build.solveBeside(target)];
+    await expect.poll(() => build.ran).toEqual(['first']);
+    open.resolve(undefined);
+    const solutions = await Promise.all(solving);
+    expect(build.ran).toEqual(['first', 'second']);
+    expect(solutions.map(({ ran }) => ran).toSorted()).toEqual([0, 0, 2]);
+    expect(new Set(solutions.map(({ stack }) => stack.join())).size).toBe(1);
+  });
+
+  test('where the first one fails the next one runs the step', async () => {
+    const build = new ScriptedBuild();
+    const failing = Promise.withResolvers<undefined>();
+    build.gates.set('make', failing.promise);
+    const target = build.run('make');
+    const solving = Promise.allSettled([build.solveBeside(target), build.solveBeside(target)]);
+    await expect.poll(() => build.ran).toEqual(['make']);
+    build.gates.delete('make');
+    failing.reject(new BuildError('EXEC_FAILED', { command: 'make', exitCode: 1 }));
+    expect((await solving).map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+    expect(build.ran).toEqual(['make', 'make']);
+  });
+
+  test('who asks for no cache does not wait', async () => {
+    const build = new ScriptedBuild();
+    const target = build.run('make', [], { ignoreCache: true });
+    await Promise.all([build.solveBeside(target), build.solveBeside(target)]);
+    expect(build.ran).toEqual(['make', 'make']);
+  });
+});
+
 function raise(): never {
   throw new Error('there is no such layer');
 }
