@@ -1,8 +1,10 @@
-import type { LayerInfo } from '../core/cache.ts';
+import type { CacheKey, LayerInfo } from '../core/cache.ts';
 import type { ContentStore } from '../core/content.ts';
+import { recordChain } from '../core/layer-chain.ts';
 import type { AssembledImage, AssembleRequest } from '../core/image.ts';
 import type { LayerId, LayerStack } from '../core/snapshot.ts';
 import type { ResolvedImage } from '../core/source.ts';
+import { chainIds } from '../oci/chain-id.ts';
 import { encodeDocument } from '../oci/decode.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -39,10 +41,23 @@ export function openAssembler(ports: AssemblePorts): Assembler {
       const layers = await describeLayers(tars, request);
       const written = await Promise.all(layers.map((layer) => blobs.write(layer, request, o)));
       o.signal?.throwIfAborted();
+      await recordChains(ports, request, layers);
       return writeDocuments(ports.content, request, written);
     },
     [Symbol.asyncDispose]: () => tars[Symbol.asyncDispose](),
   };
+}
+
+/** A build that lies on this image finds its layers unpacked. Rewritten tars are not what the layers hold. */
+async function recordChains(
+  { cache }: AssemblePorts,
+  request: AssembleRequest,
+  layers: readonly ImageLayer[],
+): Promise<void> {
+  if (request.timestamps === 'rewrite') return;
+  const chain = chainIds(layers.map(({ info }) => info.diffId)).at(-1);
+  if (chain === undefined || (await cache.lookup(chain as CacheKey)) !== undefined) return;
+  await recordChain({ index: cache }, chain, request.stack);
 }
 
 async function describeLayers(tars: LayerTars, request: AssembleRequest): Promise<readonly ImageLayer[]> {

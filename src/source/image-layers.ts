@@ -2,9 +2,11 @@ import type { CacheIndex } from '../core/cache.ts';
 import type { Slots } from '../core/concurrency.ts';
 import type { ContentStore } from '../core/content.ts';
 import { BuildError, isBuildError } from '../core/error.ts';
+import { lookupChain, recordChain } from '../core/layer-chain.ts';
 import type { LayerCodec } from '../core/layer-codec.ts';
 import type { LayerId, LayerStack, Snapshotter } from '../core/snapshot.ts';
 import type { ImageSource } from '../core/source.ts';
+import { chainIds } from '../oci/chain-id.ts';
 import { decompress } from '../oci/compression.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -42,7 +44,7 @@ const PROGRESS_MS = 50;
 /** A fetcher that does for all its callers together nothing twice. */
 export function openLayerFetcher(ports: LayerPorts): LayerFetcher {
   const fetches = new SharedTasks<Digest, void>();
-  const unpacks = new SharedTasks<Digest, LayerId>();
+  const unpacks = new SharedTasks<Digest, LayerStack>();
 
   const fetchBlob = (blob: Descriptor, origin: ImageOrigin | undefined, o: LayersOptions): Promise<void> =>
     fetches.run(blob.digest, (signal) => storeBlob(ports, { ...o, blob, origin, signal }), o.signal);
@@ -53,17 +55,22 @@ export function openLayerFetcher(ports: LayerPorts): LayerFetcher {
     origin: ImageOrigin | undefined,
     o: LayersOptions,
   ): Promise<LayerStack> => {
-    const stack: LayerId[] = [];
-    for (const layer of layers) {
-      const lower = [...stack];
-      const unpack = async (signal: AbortSignal): Promise<LayerId> => {
-        const present = await lookupLayer(ports, layer.diffId);
+    const chains = chainIds(layers.map(({ diffId }) => diffId));
+    let stack = await knownPrefix(ports, chains);
+    for (const [place, layer] of layers.entries()) {
+      const chain = chains[place];
+      if (chain === undefined || place < stack.length) continue;
+      const lower = stack;
+      const unpack = async (signal: AbortSignal): Promise<LayerStack> => {
+        const present = await lookupChain(ports, chain);
         if (present !== undefined) return present;
         // With this task's own signal: whoever began the download may give up earlier.
         await fetchBlob(layer.blob, origin, { ...o, signal });
-        return unpackLayer(ports, { ...o, layer, lower, origin, signal });
+        const unpacked = [...lower, await unpackLayer(ports, { ...o, layer, lower, origin, signal })];
+        await recordChain(ports, chain, unpacked);
+        return unpacked;
       };
-      stack.push(await unpacks.run(layer.diffId, unpack, o.signal));
+      stack = await unpacks.run(chain, unpack, o.signal);
     }
     return stack;
   };
@@ -86,9 +93,13 @@ export function openLayerFetcher(ports: LayerPorts): LayerFetcher {
   };
 }
 
-async function lookupLayer({ index, snapshots }: LayerPorts, diffId: Digest): Promise<LayerId | undefined> {
-  const known = await index.lookupDiffId(diffId);
-  return known !== undefined && (await snapshots.has(known.layer)) ? known.layer : undefined;
+/** The longest stack that is unpacked already: all of it, for an image that was used before. */
+async function knownPrefix(ports: LayerPorts, chains: readonly Digest[]): Promise<LayerStack> {
+  for (const chain of chains.toReversed()) {
+    const stack = await lookupChain(ports, chain);
+    if (stack !== undefined) return stack;
+  }
+  return [];
 }
 
 interface BlobRequest {

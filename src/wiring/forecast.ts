@@ -1,5 +1,7 @@
 import type { BuildRequest, StoreOptions } from '../build-request.ts';
 import type { BuildGraph, Source, VertexId } from '../core/graph.ts';
+import { lookupChain } from '../core/layer-chain.ts';
+import { chainIds } from '../oci/chain-id.ts';
 import type { LayerStack } from '../core/snapshot.ts';
 import type { ResolvedImage } from '../core/source.ts';
 import type { Tree } from '../core/tree.ts';
@@ -112,10 +114,8 @@ async function unpackedStack(
   { config }: ResolvedImage,
   { index, sandbox }: Pick<Workers, 'index' | 'sandbox'>,
 ): Promise<LayerStack | undefined> {
-  const layers = await Promise.all(config.rootfs.diff_ids.map((diffId) => index.lookupDiffId(diffId)));
-  const present = layers.flatMap((info) => (info === undefined ? [] : [info.layer]));
-  const isThere = await Promise.all(present.map((layer) => sandbox.snapshotter.has(layer)));
-  return present.length === layers.length && isThere.every(Boolean) ? present : undefined;
+  const chain = chainIds(config.rootfs.diff_ids).at(-1);
+  return chain === undefined ? [] : lookupChain({ index, snapshots: sandbox.snapshotter }, chain);
 }
 
 async function addMissing(missing: Map<string, number>, image: ResolvedImage, { content }: Workers): Promise<void> {

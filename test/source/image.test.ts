@@ -351,10 +351,19 @@ describe('image: layers', () => {
     expect(rig.layers.applied).toHaveLength(3);
     expect(blobRequests(rig, 'base')).toBe(1);
   });
-  it('one that occurs twice in an image is unpacked once', async () => {
+  it('one that occurs twice in an image is fetched once, and unpacked on what lies below it each time', async () => {
     await using rig = await openImages();
     const digest = await resolved(rig, ['empty', 'one', 'empty']);
-    expect(await rig.images.layers(digest, {})).toEqual(['layer-1', 'layer-2', 'layer-1']);
+    expect(await rig.images.layers(digest, {})).toEqual(['layer-1', 'layer-2', 'layer-3']);
+    expect(blobRequests(rig, 'empty')).toBe(1);
+  });
+  it('one that was unpacked on other layers is not taken for one that lies on these', async () => {
+    await using rig = await openImages();
+    const [, onOne] = await rig.images.layers(await resolved(rig, ['one', 'shared']), {});
+    const { digest } = putImage(rig.server, { repository: 'app', tag: 'other', layers: ['two', 'shared'] });
+    await rig.images.resolve(`${rig.app}:other`, missing);
+    const [, onTwo] = await rig.images.layers(digest, {});
+    expect(onTwo).not.toBe(onOne);
   });
   it('one that was unpacked from another blob is not unpacked again', async () => {
     await using rig = await openImages();

@@ -1,0 +1,29 @@
+import type { Digest } from '../oci/digest.ts';
+import type { CacheIndex, CacheKey } from './cache.ts';
+import type { LayerStack, Snapshotter } from './snapshot.ts';
+
+/** What is asked about unpacked stacks. */
+export interface ChainPorts {
+  readonly index: Pick<CacheIndex, 'lookup' | 'record'>;
+  readonly snapshots: Pick<Snapshotter, 'has'>;
+}
+
+/** A chain ID stands in the index beside the keys of steps: all are digests of different things. */
+const keyOf = (chainId: Digest): CacheKey => chainId as CacheKey;
+
+/** The unpacked stack with this chain ID; `undefined` unless all its layers are there. */
+export async function lookupChain({ index, snapshots }: ChainPorts, chainId: Digest): Promise<LayerStack | undefined> {
+  const record = await index.lookup(keyOf(chainId));
+  if (record === undefined) return undefined;
+  const present = await Promise.all(record.stack.map((layer) => snapshots.has(layer)));
+  return present.every(Boolean) ? record.stack : undefined;
+}
+
+/** Remembers that `stack` is what the chain ID stands for. */
+export async function recordChain(
+  { index }: Pick<ChainPorts, 'index'>,
+  chainId: Digest,
+  stack: LayerStack,
+): Promise<void> {
+  await index.record([keyOf(chainId)], { stack, createdMs: Date.now(), durationMs: 0, fields: '[]' });
+}
