@@ -180,7 +180,7 @@ export class LockedCacheMounts implements CacheMounts {
     mkdirSync(made);
     if (seed !== undefined) {
       const { tree } = seed;
-      using hold = this.#work.store.hold(tree.kind === 'layers' ? tree.stack : []);
+      using hold = await this.#work.store.hold(tree.kind === 'layers' ? tree.stack : []);
       const paths = tree.kind === 'layers' ? ({ kind: 'layers', directories: hold.directories } as const) : tree;
       await this.#work.pool.call('copySubtree', { tree: paths, path: seed.path, to: made }, { signal });
     }

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import type { ResourceLimits } from '../src/core/graph.ts';
-import type { CgroupDriver, CgroupPlan, CgroupReadings, CgroupRequest } from './cgroup.ts';
+import { defaultPids, type CgroupDriver, type CgroupPlan, type CgroupReadings, type CgroupRequest } from './cgroup.ts';
 import type { CgroupHierarchy } from './cgroup-hierarchies.ts';
 import { usableDevices } from './device-filter.ts';
 import { groupName, parentGroups } from './cgroup-name.ts';
@@ -26,6 +26,7 @@ interface Group {
 /** Cgroups of version 1: one directory per hierarchy, which the step joins before it sees them as roots. */
 export class CgroupV1 implements CgroupDriver {
   readonly version = 'v1';
+  readonly #pids = defaultPids();
   readonly #usable: readonly CgroupHierarchy[];
   readonly #all: readonly CgroupHierarchy[];
 
@@ -48,7 +49,9 @@ export class CgroupV1 implements CgroupDriver {
         ...(devices === undefined ? [] : deviceWrites(devices)),
       ],
       limits: (resources) =>
-        limitWrites(resources).map(([controller, file, value]) => limit(find(controller), file, value)),
+        limitWrites(resources)
+          .map(([controller, file, value]) => limit(find(controller), file, value))
+          .concat(resources.pids === undefined ? pidsDefault(find('pids'), this.#pids) : []),
       join: groups.map(({ path }) => path),
       after: [
         ...readings.flatMap(([controller, file]): HelperCommand[] => {
@@ -116,6 +119,11 @@ function limitWrites(limits: ResourceLimits): [controller: string, file: string,
 /** A missing controller fails like a refused value: with a note, since limits are not promised everywhere. */
 function limit(group: string | undefined, file: string, value: string): HelperCommand {
   return ['write', `${group ?? '/sys/fs/cgroup/missing'}/${file}`, value, 'optional'];
+}
+
+/** Nobody asked for it, so nobody is told where it cannot be set. */
+function pidsDefault(group: string | undefined, pids: number): HelperCommand[] {
+  return group === undefined ? [] : [['write', `${group}/pids.max`, String(pids), 'quiet']];
 }
 
 /** A cpuset starts empty and then takes no process: what is not limited is what the group above has. */

@@ -1,5 +1,5 @@
 import type { ResourceLimits } from '../src/core/graph.ts';
-import type { CgroupDriver, CgroupPlan, CgroupReadings, CgroupRequest } from './cgroup.ts';
+import { defaultPids, type CgroupDriver, type CgroupPlan, type CgroupReadings, type CgroupRequest } from './cgroup.ts';
 import type { CgroupHierarchy } from './cgroup-hierarchies.ts';
 import { groupName, parentGroups } from './cgroup-name.ts';
 import { deviceFilter } from './device-filter.ts';
@@ -10,6 +10,7 @@ export class CgroupV2 implements CgroupDriver {
   readonly version = 'v2';
   readonly #hierarchy: CgroupHierarchy;
   readonly #parent: string;
+  readonly #pids = defaultPids();
 
   /** Groups are made in `parent`, whose children have the controllers that the kernel lets them have. */
   constructor(hierarchy: CgroupHierarchy, parent: string) {
@@ -28,7 +29,9 @@ export class CgroupV2 implements CgroupDriver {
         ...(confinement === 'default' ? [['device-filter', group, deviceFilter()] satisfies HelperCommand] : []),
       ],
       limits: (resources) =>
-        limitWrites(resources).map(([file, value]) => ['write', `${group}/${file}`, value, 'optional']),
+        limitWrites(resources)
+          .map(([file, value]): HelperCommand => ['write', `${group}/${file}`, value, 'optional'])
+          .concat(resources.pids === undefined ? [['write', `${group}/pids.max`, String(this.#pids), 'quiet']] : []),
       join: [],
       into: group,
       after: [...readings.map((file): HelperCommand => ['read', file, `${group}/${file}`]), ['rmdir', group]],

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { RuntimeSpec } from '../src/core/executor.ts';
 import type { ResourceLimits } from '../src/core/graph.ts';
 import type { HelperCommand } from './helper-program.ts';
@@ -48,6 +49,18 @@ export interface CgroupDriver {
   plan(spec: CgroupRequest): CgroupPlan;
   /** Equal for steps that one plan would serve. */
   keyOf(spec: CgroupRequest): string;
+}
+
+/** Enough for any build, too little for a fork bomb to take the machine's last process ids or, at 16 KiB of kernel stack each, its memory. */
+const mostPids = 32_768;
+
+/** How many processes and threads a step may have where nothing says: no more than half of what the machine can have. */
+export function defaultPids(limits: readonly number[] = machinePids()): number {
+  return Math.min(mostPids, ...limits.map((limit) => Math.floor(limit / 2)));
+}
+
+function machinePids(): readonly number[] {
+  return ['pid_max', 'threads-max'].map((name) => Number(readFileSync(`/proc/sys/kernel/${name}`, 'utf8')));
 }
 
 /** For machines that let us have no cgroup: steps run without limits and without accounting. */

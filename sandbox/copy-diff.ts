@@ -3,7 +3,8 @@ import { stateKey } from './copy-baseline.ts';
 import { contentXattrs } from './extended-attributes.ts';
 import type { CopyBaseline, FileCalls, JobContext } from './file-jobs.ts';
 import { typeBits } from './file-stat.ts';
-import { LayerWriter, type Metadata, type TargetDirectory } from './layer-writer.ts';
+import type { Metadata } from './layer-target.ts';
+import { LayerWriter, type TargetDirectory } from './layer-writer.ts';
 import { check, cName, syscalls } from './syscalls.ts';
 import {
   directoryStat,

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import type { ActiveSnapshot, LayerId, LayerStack, Snapshotter, SnapshotView } from '../src/core/snapshot.ts';
 import type { OverlayXattrs } from './extended-attributes.ts';
 import type { LayerHold, LayerStore, PendingLayer } from './layer-store.ts';
-import { treeUsage } from './tree-usage.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 /** What a copying snapshotter works with. */
@@ -26,7 +25,7 @@ export class CopySnapshotter implements Snapshotter {
 
   async prepare(lower: LayerStack): Promise<ActiveSnapshot> {
     const { pool, xattrs } = this.#parts;
-    const { hold, pending, copy } = this.#open(lower);
+    const { hold, pending, copy } = await this.#open(lower);
     const release = async (): Promise<void> => {
       hold[Symbol.dispose]();
       await pending[Symbol.asyncDispose]();
@@ -49,7 +48,7 @@ export class CopySnapshotter implements Snapshotter {
   }
 
   async view(stack: LayerStack): Promise<SnapshotView> {
-    const { hold, pending, copy } = this.#open(stack);
+    const { hold, pending, copy } = await this.#open(stack);
     const release = async (): Promise<void> => {
       hold[Symbol.dispose]();
       await pending[Symbol.asyncDispose]();
@@ -72,11 +71,13 @@ export class CopySnapshotter implements Snapshotter {
   }
 
   usage(layer: LayerId): Promise<{ readonly bytes: number; readonly inodes: number }> {
-    return treeUsage(this.#parts.store.directoryOf(layer));
+    return this.#parts.store.usage(layer);
   }
 
-  #open(stack: LayerStack): { readonly hold: LayerHold; readonly pending: PendingLayer; readonly copy: string } {
-    const hold = this.#parts.store.hold(stack);
+  async #open(
+    stack: LayerStack,
+  ): Promise<{ readonly hold: LayerHold; readonly pending: PendingLayer; readonly copy: string }> {
+    const hold = await this.#parts.store.hold(stack);
     const pending = this.#parts.store.create();
     const copy = join(pending.directory, 'copy');
     mkdirSync(copy);

@@ -2,7 +2,8 @@ import { baseName, parentPath, type ByteString } from './byte-string.ts';
 import { contentXattrs } from './extended-attributes.ts';
 import { copyContent } from './copy-content.ts';
 import { statOf } from './file-stat.ts';
-import type { LayerWriter, Metadata } from './layer-writer.ts';
+import type { Metadata } from './layer-target.ts';
+import type { LayerWriter } from './layer-writer.ts';
 import { syscalls } from './syscalls.ts';
 import { lookupEntry, openFile, readLink } from './tree-directory.ts';
 

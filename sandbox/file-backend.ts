@@ -27,7 +27,7 @@ export class WorkerFileBackend implements FileBackend {
 
   async contentDigest(tree: Tree, selection: Selection, o: JobOptions = {}): Promise<Digest> {
     const { store, pool } = this.#work;
-    using hold = store.hold(stackOf(tree));
+    using hold = await store.hold(stackOf(tree), o);
     const args = { tree: pathsOf(tree, hold.directories), selection, statCache: this.#statCache, lists: this.#lists };
     const { digest, state } = await pool.call('contentDigest', args, o);
     if (tree.kind === 'local') this.#digested.set(selectionKey(tree, selection), state);
@@ -41,27 +41,36 @@ export class WorkerFileBackend implements FileBackend {
   async run(op: FileOp, inputs: readonly Tree[], o: JobOptions = {}): Promise<LayerId> {
     const { store, pool, xattrs } = this.#work;
     using holds = new DisposableStack();
-    const paths = inputs.map((tree) => pathsOf(tree, holds.use(store.hold(stackOf(tree))).directories));
+    const paths: TreePaths[] = [];
+    for (const tree of inputs) paths.push(pathsOf(tree, holds.use(await store.hold(stackOf(tree), o)).directories));
     await using pending = store.create();
     const nowSeconds = Math.floor(Date.now() / 1000);
-    const args = { op, inputs: paths, upper: pending.upper, xattrs, statCache: this.#statCache, nowSeconds };
-    const { read } = await pool.call('runFileOp', args, o);
+    const args = {
+      op,
+      inputs: paths,
+      upper: pending.upper,
+      packed: pending.packed,
+      xattrs,
+      statCache: this.#statCache,
+      nowSeconds,
+    };
+    const { form, read } = await pool.call('runFileOp', args, o);
     this.#checkUnchanged(op, inputs, read);
-    return pending.commit();
+    return pending.commit(form);
   }
 
   async readFile(stack: LayerStack, path: string, o: { readonly maxBytes: number }): Promise<Uint8Array | undefined> {
-    using hold = this.#work.store.hold(stack);
+    using hold = await this.#work.store.hold(stack);
     return readFileInTree({ directories: hold.directories, path, maxBytes: o.maxBytes });
   }
 
   async resolveUser(stack: LayerStack, user: string): Promise<ResolvedUser> {
-    using hold = this.#work.store.hold(stack);
+    using hold = await this.#work.store.hold(stack);
     return resolveUserInTree({ directories: hold.directories, user });
   }
 
   async exportTo(stack: LayerStack, to: string, o: JobOptions = {}): Promise<void> {
-    using hold = this.#work.store.hold(stack);
+    using hold = await this.#work.store.hold(stack);
     await this.#work.pool.call('exportFiles', { directories: hold.directories, to }, o);
   }
 
@@ -69,7 +78,7 @@ export class WorkerFileBackend implements FileBackend {
     stack: LayerStack,
     o: JobOptions & { readonly epochSeconds?: number | undefined } = {},
   ): AsyncIterable<Uint8Array> {
-    using hold = this.#work.store.hold(stack);
+    using hold = await this.#work.store.hold(stack);
     yield* this.#work.pool.source('exportTar', { directories: hold.directories, epochSeconds: o.epochSeconds }, o);
   }
 

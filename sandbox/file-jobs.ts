@@ -15,6 +15,10 @@ export interface FileOpRequest {
   readonly inputs: readonly TreePaths[];
   /** The empty directory that takes the changes. */
   readonly upper: string;
+  /** A path for the layer's packed form. */
+  readonly packed: string;
+  /** Absent: what is better. */
+  readonly form?: LayerForm;
   readonly xattrs: OverlayXattrs;
   /** Where digests of unchanged files are kept. */
   readonly statCache: string;
@@ -36,6 +40,9 @@ export interface FilesRead {
 
 /** The state of every file and directory of a tree as it was copied, by path: what differs later was changed by a step. */
 export type CopyBaseline = ReadonlyMap<ByteString, string>;
+
+/** How a layer lies on disk: as its directory of changes, or as its tar. */
+export type LayerForm = 'unpacked' | 'packed';
 
 /** What the workers do in one go: arguments and result by name. All of it can cross between threads. */
 export interface FileCalls {
@@ -61,7 +68,11 @@ export interface FileCalls {
   runFileOp: {
     readonly args: FileOpRequest;
     /** What each copy action read from a directory of the host, by the action's index. */
-    readonly result: { readonly read: ReadonlyMap<number, FilesRead> };
+    readonly result: { readonly form: LayerForm; readonly read: ReadonlyMap<number, FilesRead> };
+  };
+  unpackLayer: {
+    readonly args: { readonly packed: string; readonly upper: string; readonly xattrs: OverlayXattrs };
+    readonly result: void;
   };
   readFile: {
     readonly args: { readonly directories: readonly string[]; readonly path: string; readonly maxBytes: number };

@@ -5,6 +5,7 @@ import { Cancelled, encodeError, type FromWorker, type ToWorker } from './worker
 import { openLayerTarSink } from './layer-apply.ts';
 import { writeLayerTar } from './layer-diff.ts';
 import { digestSelection } from './content-digest.ts';
+import { unpackLayer } from './packed-layer.ts';
 import { runFileOp } from './run-file-op.ts';
 import { readFileInTree } from './read-file.ts';
 import { resolveUserInTree } from './user-lookup.ts';
@@ -34,6 +35,7 @@ const calls: Calls = {
   writeTar: writeLayerTar,
   contentDigest: digestSelection,
   runFileOp,
+  unpackLayer,
   readFile: readFileInTree,
   resolveUser: resolveUserInTree,
   exportFiles,

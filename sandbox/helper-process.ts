@@ -57,9 +57,9 @@ export class HelperProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Calls back when nothing of it is left, however it ended. */
-  onceGone(callback: () => void): void {
-    this.#closed.then(callback, callback);
+  /** Settles when nothing of it is left, however it ended; never rejects, and keeps no process alive. */
+  async gone(): Promise<void> {
+    await this.#closed.catch(() => undefined);
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { LayerCodec, LayerTar } from '../src/core/layer-codec.ts';
 import type { LayerId, LayerStack } from '../src/core/snapshot.ts';
 import type { OverlayXattrs } from './extended-attributes.ts';
+import { linkPackedTar } from './packed-layer.ts';
 import type { LayerStore } from './layer-store.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
@@ -25,7 +26,7 @@ export class WorkerLayerCodec implements LayerCodec {
     o: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<LayerTar & { readonly layer: LayerId }> {
     const { store, pool, xattrs } = this.#work;
-    using hold = store.hold(lower);
+    using hold = await store.hold(lower, o);
     await using pending = store.create();
     const args = { upper: pending.upper, lower: hold.directories, xattrs };
     const applied = await pool.sink('applyTar', args, { bytes: tar, signal: o.signal });
@@ -38,7 +39,9 @@ export class WorkerLayerCodec implements LayerCodec {
     o: { readonly to: string; readonly epochSeconds?: number | undefined; readonly signal?: AbortSignal | undefined },
   ): Promise<LayerTar> {
     const { store, pool } = this.#work;
-    using hold = store.hold([...lower, layer]);
+    const packed = o.epochSeconds === undefined ? await this.#linkPacked(layer, o.to) : undefined;
+    if (packed !== undefined) return packed;
+    using hold = await store.hold([...lower, layer], o);
     const args = {
       layer: store.directoryOf(layer),
       lower: hold.directories.slice(0, -1),
@@ -46,5 +49,12 @@ export class WorkerLayerCodec implements LayerCodec {
       epochSeconds: o.epochSeconds,
     };
     return await pool.call('writeTar', args, { signal: o.signal });
+  }
+
+  /** A packed layer needs no reading: its tar is known. */
+  async #linkPacked(layer: LayerId, to: string): Promise<LayerTar | undefined> {
+    const { store } = this.#work;
+    using _held = await store.hold([layer], { form: 'any' });
+    return linkPackedTar(store.packedDirectoryOf(layer), to);
   }
 }

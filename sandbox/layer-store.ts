@@ -1,11 +1,14 @@
-import { chmodSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomInt } from 'node:crypto';
 import { BuildError, invariant, isErrno } from '../src/core/error.ts';
 import type { LayerId, LayerStack } from '../src/core/snapshot.ts';
 import { tryLock, type FileLock } from './file-lock.ts';
+import type { LayerForm } from './file-jobs.ts';
+import { packedTarPath } from './packed-layer.ts';
 import { storeError } from './store-error.ts';
+import { treeUsage } from './tree-usage.ts';
 import { UnsyncedLayers } from './unsynced-layers.ts';
 
 /** A layer being made: a directory of changes that `commit` turns into a layer. Disposing it without `commit` throws it away. */
@@ -14,8 +17,10 @@ export interface PendingLayer extends AsyncDisposable {
   readonly directory: string;
   /** The directory of changes, `directory`/upper; exists, mode 0755. */
   readonly upper: string;
-  /** Publishes the changes, whole, by one rename. */
-  commit(): LayerId;
+  /** Where the layer's packed form may be made instead, `directory`/packed; not there yet. */
+  readonly packed: string;
+  /** Publishes the changes, whole, by one rename; or the packed form, where that was made. */
+  commit(form?: LayerForm): LayerId;
 }
 
 /** Layers that must stay while this is held. */
@@ -26,21 +31,36 @@ export interface LayerHold extends Disposable {
 
 const SAFE_ID = /^[a-z0-9]{1,40}$/;
 
+/** Unpacks the packed layer in one directory into an empty other one. */
+export type UnpackLayer = (
+  o: { readonly packed: string; readonly upper: string },
+  signal: AbortSignal | undefined,
+) => Promise<void>;
+
+interface HoldOptions {
+  /** `any`: only the lock matters. */
+  readonly form?: 'unpacked' | 'any';
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * The layers on disk, as all snapshotters keep them: `layers/<id>/fs` is the directory of a layer's changes, whiteouts and opaque marks as
- * overlayfs has them. What is being made lies below `active/<owner>/`, locked by its process, so that a later process can sweep up after
+ * overlayfs has them. A layer that was written as its tar is `layers/<id>/packed` instead, until somebody needs its files. What is being made lies below `active/<owner>/`, locked by its process, so that a later process can sweep up after
  * one that was killed. Nothing is touched before the first use.
  */
 export class LayerStore implements AsyncDisposable {
   readonly stateDir: string;
   readonly #unsynced: UnsyncedLayers;
+  readonly #unpack: UnpackLayer;
+  readonly #unpacking = new Map<LayerId, Promise<void>>();
   readonly #held = new Map<LayerId, { readonly lock: FileLock; count: number }>();
   #syncing: Promise<unknown> | undefined;
   #owner: { readonly path: string; readonly lock: FileLock } | undefined;
   #count = 0;
 
-  constructor(stateDir: string) {
+  constructor(stateDir: string, unpack: UnpackLayer = unexpectedly) {
     this.stateDir = stateDir;
+    this.#unpack = unpack;
     this.#unsynced = new UnsyncedLayers(stateDir);
   }
 
@@ -50,19 +70,32 @@ export class LayerStore implements AsyncDisposable {
     return join(this.stateDir, 'layers', layer, 'fs');
   }
 
+  /** The directory of a packed layer. */
+  packedDirectoryOf(layer: LayerId): string {
+    return join(this.directoryOf(layer), '..', 'packed');
+  }
+
   /** Whether the layer is there, whole. */
   async has(layer: LayerId): Promise<boolean> {
     await this.#unsynced.dropLost((lost) => this.#removeDirectory(lost));
-    try {
-      return SAFE_ID.test(layer) && (await stat(this.directoryOf(layer))).isDirectory();
-    } catch (error) {
-      if (isErrno(error, 'ENOENT')) return false;
-      throw error;
-    }
+    if (!SAFE_ID.test(layer)) return false;
+    return (await isDirectory(this.directoryOf(layer))) || (await isDirectory(this.packedDirectoryOf(layer)));
   }
 
-  /** Keeps the layers of `stack` from removal by this or another process. @throws STORE_UNUSABLE where one is not there. */
-  hold(stack: LayerStack): LayerHold {
+  /** Bytes and inodes on disk. A tar that the blobs have too counts there. */
+  async usage(layer: LayerId): Promise<{ readonly bytes: number; readonly inodes: number }> {
+    if (await isDirectory(this.directoryOf(layer))) return treeUsage(this.directoryOf(layer));
+    const packed = this.packedDirectoryOf(layer);
+    const { bytes, inodes } = await treeUsage(packed);
+    const tar = await stat(packedTarPath(packed));
+    return tar.nlink === 1 ? { bytes, inodes } : { bytes: bytes - tar.blocks * 512, inodes: inodes - 1 };
+  }
+
+  /**
+   * Keeps the layers of `stack` from removal by this or another process, and unpacks those that are packed.
+   * @throws STORE_UNUSABLE where one is not there.
+   */
+  async hold(stack: LayerStack, { form = 'unpacked', signal }: HoldOptions = {}): Promise<LayerHold> {
     const layers: LayerId[] = [];
     const release = (): void => {
       for (const layer of layers.splice(0)) this.#release(layer);
@@ -72,6 +105,7 @@ export class LayerStore implements AsyncDisposable {
         this.#acquire(layer);
         layers.push(layer);
       }
+      if (form === 'unpacked') for (const layer of stack) await this.#unpacked(layer, signal);
     } catch (error) {
       release();
       throw error;
@@ -132,10 +166,11 @@ export class LayerStore implements AsyncDisposable {
     return {
       directory,
       upper,
-      commit: () => {
+      packed: join(directory, 'packed'),
+      commit: (form = 'unpacked') => {
         invariant(state === 'open', 'a layer is committed once');
         state = 'committed';
-        return this.#commit(upper);
+        return this.#commit(form === 'packed' ? join(directory, 'packed') : upper, form);
       },
       [Symbol.asyncDispose]: async () => {
         // After a commit what is left is empty, as a rule: two calls instead of a walk.
@@ -144,16 +179,41 @@ export class LayerStore implements AsyncDisposable {
     };
   }
 
-  #commit(upper: string): LayerId {
+  #commit(made: string, form: LayerForm): LayerId {
     const id = randomId(12) as LayerId;
     try {
       mkdirSync(join(this.stateDir, 'layers', id), { recursive: true, mode: 0o700 });
       this.#unsynced.add(id);
-      renameSync(upper, this.directoryOf(id));
+      renameSync(made, form === 'packed' ? this.packedDirectoryOf(id) : this.directoryOf(id));
       return id;
     } catch (error) {
       throw storeError(error, this.stateDir);
     }
+  }
+
+  /** Unpacks the layer, which is held, where it is packed; once for all who wait for it. */
+  #unpacked(layer: LayerId, signal: AbortSignal | undefined): Promise<void> {
+    const under = this.#unpacking.get(layer);
+    // Who began it may have given up; that is no reason to fail here.
+    if (under !== undefined) return under.catch(() => this.#unpacked(layer, signal));
+    if (existsSync(this.directoryOf(layer))) return Promise.resolve();
+    const unpacking = this.#unpackLayer(layer, signal).finally(() => this.#unpacking.delete(layer));
+    this.#unpacking.set(layer, unpacking);
+    return unpacking;
+  }
+
+  async #unpackLayer(layer: LayerId, signal: AbortSignal | undefined): Promise<void> {
+    await using pending = this.create();
+    const packed = this.packedDirectoryOf(layer);
+    await this.#unpack({ packed, upper: pending.upper }, signal);
+    this.#unsynced.add(layer);
+    try {
+      renameSync(pending.upper, this.directoryOf(layer));
+    } catch (error) {
+      // Another process was faster.
+      if (!isErrno(error, 'ENOTEMPTY', 'EEXIST')) throw storeError(error, this.stateDir);
+    }
+    await rm(packed, { recursive: true, force: true });
   }
 
   #acquire(layer: LayerId): void {
@@ -207,6 +267,19 @@ export class LayerStore implements AsyncDisposable {
       return path;
     }
   }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
+
+function unexpectedly(): never {
+  throw new Error('bug in tsbuild: a packed layer in a store that cannot unpack any');
 }
 
 /** Removes what processes left below `active/` that no longer run. Their mounts died with their namespaces. */

@@ -1,6 +1,15 @@
 import type { ByteString } from './byte-string.ts';
-import type { FileStat, FileType } from './file-stat.ts';
-import type { Metadata } from './layer-writer.ts';
+import type { Xattrs } from './extended-attributes.ts';
+import type { FileStat, FileTime, FileType } from './file-stat.ts';
+
+/** What a new file or directory is to be, besides its content. */
+export interface Metadata {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mtime: FileTime;
+  readonly xattrs: Xattrs;
+}
 
 /** A directory of a layer that is being made; only the target that gave it knows what to do with it. */
 export interface LayerDirectory {

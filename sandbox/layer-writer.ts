@@ -9,14 +9,7 @@ import {
   O_WRONLY,
   syscalls,
 } from './syscalls.ts';
-import {
-  contentXattrs,
-  isOpaque,
-  markOpaque,
-  setXattrs,
-  type OverlayXattrs,
-  type Xattrs,
-} from './extended-attributes.ts';
+import { contentXattrs, isOpaque, markOpaque, setXattrs, type OverlayXattrs } from './extended-attributes.ts';
 import { type FileStat, type FileTime, isWhiteout, lookupStat, statOf } from './file-stat.ts';
 import { components, joinPath, baseName, parentPath, type ByteString } from './byte-string.ts';
 import { lookupEntry, openEntry, openTree, type TreeDirectory } from './tree-directory.ts';
@@ -24,18 +17,9 @@ import { DirectoryPath, openDirectory, removeTree, timesOf } from './open-direct
 import { resolvePath, realPath } from './path-in-root.ts';
 import { invariant } from '../src/core/error.ts';
 import { copyContent } from './copy-content.ts';
-import type { FileContent, LayerTarget, Standing } from './layer-target.ts';
+import type { FileContent, LayerTarget, Metadata, Standing } from './layer-target.ts';
 import { umaskOfProcess } from './umask.ts';
 import { writeSync } from 'node:fs';
-
-/** What a new file or directory is to be, besides its content. */
-export interface Metadata {
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly mtime: FileTime;
-  readonly xattrs: Xattrs;
-}
 
 /** A directory of the layer being written and what lower layers have at its path. */
 export interface TargetDirectory {

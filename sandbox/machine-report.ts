@@ -67,6 +67,12 @@ function notEntered(): Capability {
 
 const usefulPrograms = [
   { names: ['git'], use: 'contexts and ADD from git', remedy: 'apt-get install git' },
+  { names: ['nft'], use: 'a bridge as network', remedy: 'apt-get install nftables' },
+  {
+    names: ['pasta', 'slirp4netns'],
+    use: 'a network of their own for steps without root',
+    remedy: 'apt-get install passt slirp4netns',
+  },
   { names: ['runc', 'crun'], use: '--runtime', remedy: 'apt-get install runc' },
 ] as const;
 

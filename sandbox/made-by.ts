@@ -2,7 +2,7 @@ import type { FileAction, Mode } from '../src/core/graph.ts';
 import type { ByteString } from './byte-string.ts';
 import { NO_XATTRS, type Xattrs } from './extended-attributes.ts';
 import type { FileStat, FileTime } from './file-stat.ts';
-import type { Metadata } from './layer-writer.ts';
+import type { Metadata } from './layer-target.ts';
 import { type ModeChange, modeChange } from './symbolic-mode.ts';
 
 /** What a heredoc's file has without --chmod; its parents are then as any others. */

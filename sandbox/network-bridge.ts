@@ -66,7 +66,8 @@ export class BridgeNetwork implements NetworkDriver, AsyncDisposable {
     const namespace = readlinkSync('/proc/self/ns/net').replace(/\D/g, '');
     const directory = join(request.directory, `bridge-${namespace}`);
     mkdirSync(join(directory, 'leases'), { recursive: true, mode: 0o700 });
-    using _setup = await lock(directory, 'setup');
+    using setup = new DisposableStack();
+    setup.use(await lock(directory, 'setup'));
     const alone = tryLock(touch(directory, 'users'), 'exclusive');
     if (alone !== undefined) {
       await remove(request, directory);
@@ -97,7 +98,8 @@ export class BridgeNetwork implements NetworkDriver, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    using _setup = await lock(this.#directory, 'setup');
+    using setup = new DisposableStack();
+    setup.use(await lock(this.#directory, 'setup'));
     this.#users[Symbol.dispose]();
     using alone = tryLock(join(this.#directory, 'users'), 'exclusive');
     if (alone !== undefined) await remove(this.#request, this.#directory);

@@ -13,9 +13,10 @@ const argumentsOf = {
     '--config-net',
     '--ns-ifname=eth0',
     '--no-map-gw',
-    // Not the host's own address, as would be its default: what is sent to that would not leave the step.
-    ...['--address=10.0.2.100', '--netmask=255.255.255.0', '--gateway=10.0.2.2'],
-    ...['-t', 'none', '-u', 'none', '-T', 'none', '-U', 'none'],
+    '--tcp-ports=none',
+    '--udp-ports=none',
+    '--tcp-ns=none',
+    '--udp-ns=none',
     '--dns-forward=169.254.1.1',
     '--netns',
     namespace,
@@ -43,7 +44,7 @@ export function programNetwork(name: keyof typeof argumentsOf, path: string): Ne
   };
 }
 
-/** An address of the host that is not its loopback's; what is sent to it leaves the step and arrives here. */
+/** An address of the host that is not its loopback's: slirp4netns connects to it. A step on pasta has the same address itself and does not reach the host. */
 function outwardAddress(): string {
   const all = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
   return all.find(({ internal, family }) => !internal && family === 'IPv4')?.address ?? '127.0.0.1';

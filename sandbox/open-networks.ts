@@ -5,6 +5,7 @@ import { findProgram } from './find-program.ts';
 import { openBridgeNetwork } from './network-bridge.ts';
 import { programNetwork } from './network-program.ts';
 import { hostNetwork, networkOf, type NetworkDriver } from './network.ts';
+import { insideUserNamespace } from './user-namespace.ts';
 
 /** Names of the networks that lead outside. `auto` shares the host's, as BuildKit does without CNI. */
 export type NetworkDriverName = 'auto' | 'host' | 'bridge' | 'pasta' | 'slirp4netns';
@@ -57,7 +58,11 @@ export class Networks implements AsyncDisposable {
     const path = findProgram(program);
     if (path === undefined) return `there is no program ${program} (apt-get install ${packages[program]})`;
     if (driver === 'bridge') return openBridgeNetwork({ helper, nft: path, directory });
-    return canOpen(tunDevice) ? programNetwork(driver, path) : `${tunDevice} may not be opened (chmod 666 ${tunDevice})`;
+    // It becomes another user then, who may not enter the step's namespace.
+    if (driver === 'pasta' && !insideUserNamespace()) return 'pasta does not work for root (take bridge)';
+    return canOpen(tunDevice)
+      ? programNetwork(driver, path)
+      : `${tunDevice} may not be opened (chmod 666 ${tunDevice})`;
   }
 }
 

@@ -32,10 +32,12 @@ export interface SandboxRequest {
 export async function openSandbox(request: SandboxRequest): Promise<Sandbox> {
   const { stateDir, snapshotter = 'auto', notes = () => undefined } = request;
   await using opened = new AsyncDisposableStack();
-  const store = opened.use(new LayerStore(stateDir));
+  const xattrs = insideUserNamespace() ? 'user' : 'trusted';
+  const store = opened.use(
+    new LayerStore(stateDir, (o, signal) => pool.call('unpackLayer', { ...o, xattrs }, { signal })),
+  );
   const pool = request.threads ?? opened.use(new WorkerPool());
   if (request.start === 'now') pool.warmUp();
-  const xattrs = insideUserNamespace() ? 'user' : 'trusted';
   const work = { store, pool, xattrs } as const;
   const executor = opened.use(new LazyExecutor(request));
   const parts = opened.move();

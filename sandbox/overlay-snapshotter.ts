@@ -11,7 +11,6 @@ import type {
 import type { LayerHold, LayerStore } from './layer-store.ts';
 import type { OverlayXattrs } from './extended-attributes.ts';
 import { storeError } from './store-error.ts';
-import { treeUsage } from './tree-usage.ts';
 
 /**
  * Trees as overlayfs stacks them. Nothing is mounted here: a tree is the recipe of its mount, so preparing one makes three directories and
@@ -27,7 +26,7 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   async prepare(lower: LayerStack): Promise<ActiveSnapshot> {
-    const hold = this.#store.hold(lower);
+    const hold = await this.#store.hold(lower);
     const pending = this.#store.create();
     const work = join(pending.directory, 'work');
     try {
@@ -49,7 +48,7 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   async view(stack: LayerStack): Promise<SnapshotView> {
-    const hold = this.#store.hold(stack);
+    const hold = await this.#store.hold(stack);
     const release = async (): Promise<void> => {
       hold[Symbol.dispose]();
     };
@@ -65,7 +64,7 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   usage(layer: LayerId): Promise<{ readonly bytes: number; readonly inodes: number }> {
-    return treeUsage(this.#store.directoryOf(layer));
+    return this.#store.usage(layer);
   }
 
   /** Overlayfs takes no single lower directory without an upper one, and none at all never: an empty directory fills up. */

@@ -1,18 +1,21 @@
-import { writeSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { BuildError, invariant, isErrno } from '../src/core/error.ts';
 import type { CopyAction, FileAction, MkdirAction, WriteAction } from '../src/core/graph.ts';
 import { baseName, type ByteString, fromText, parentPath, toText } from './byte-string.ts';
-import { copyFiles } from './copy-action.ts';
+import { copyFiles, isLarge } from './copy-action.ts';
 import { Destination } from './destination.ts';
 import { NO_XATTRS } from './extended-attributes.ts';
 import type { FileCalls, FileOpRequest, FilesRead, JobContext } from './file-jobs.ts';
 import type { FileStat } from './file-stat.ts';
 import { FileStates } from './file-states.ts';
+import type { LayerTarget } from './layer-target.ts';
 import { LayerWriter } from './layer-writer.ts';
 import { madeBy, type MadeBy } from './made-by.ts';
+import { packedTarPath, writePackedRecord } from './packed-layer.ts';
 import { hostError, openSourceTree } from './source-tree.ts';
 import { storeError } from './store-error.ts';
-import { syscalls } from './syscalls.ts';
+import { TarFile } from './tar-file.ts';
+import { NotInOnePass, TarLayer } from './tar-layer.ts';
 import { resolveOwnership } from './user-lookup.ts';
 
 /** Does a file operation's actions, all into one layer (see `FileBackend.run`). */
@@ -20,25 +23,68 @@ export async function runFileOp(
   request: FileOpRequest,
   context: JobContext,
 ): Promise<FileCalls['runFileOp']['result']> {
-  const lower = request.op.base === 'input' ? directoriesOf(request, 0) : [];
-  const read = new Map<number, FilesRead>();
   try {
-    using writer = new LayerWriter({ upper: request.upper, lower, xattrs: request.xattrs });
-    for (const [index, action] of request.op.actions.entries()) {
-      const files = await runAction({ request, writer, context }, action);
-      if (files !== undefined) read.set(index, files);
-    }
-    writer.finish();
-    return { read };
+    return (await runPacked(request, context)) ?? (await runUnpacked(request, context));
   } catch (error) {
     throw fileError(error, request);
   }
 }
 
+/** Writes the layer as its tar: nothing needs it unpacked yet, and many layers nothing ever does. `undefined` where that is not possible. */
+async function runPacked(
+  request: FileOpRequest,
+  context: JobContext,
+): Promise<FileCalls['runFileOp']['result'] | undefined> {
+  if (!isWorthPacking(request)) return undefined;
+  mkdirSync(request.packed, { mode: 0o700 });
+  try {
+    await using file = new TarFile(packedTarPath(request.packed));
+    using writer = new TarLayer({ file, lower: lowerOf(request), xattrs: request.xattrs });
+    const read = await runActions({ request, writer, unpacked: undefined, context });
+    writePackedRecord(request.packed, await writer.finish());
+    return { form: 'packed', read };
+  } catch (error) {
+    if (!(error instanceof NotInOnePass)) throw error;
+    rmSync(request.packed, { recursive: true });
+    return undefined;
+  }
+}
+
+async function runUnpacked(request: FileOpRequest, context: JobContext): Promise<FileCalls['runFileOp']['result']> {
+  using writer = new LayerWriter({ upper: request.upper, lower: lowerOf(request), xattrs: request.xattrs });
+  const read = await runActions({ request, writer, unpacked: writer, context });
+  writer.finish();
+  return { form: 'unpacked', read };
+}
+
+function isWorthPacking({ op, inputs, form }: FileOpRequest): boolean {
+  const [action] = op.actions;
+  if (form === 'unpacked' || action?.type !== 'copy' || op.actions.length > 1) return false;
+  const tree = inputs[action.from];
+  invariant(tree !== undefined, `input ${action.from} of a file operation`);
+  using source = openSourceTree(tree);
+  try {
+    return isLarge(source, action);
+  } catch (error) {
+    throw hostError(error, source);
+  }
+}
+
 interface Run {
   readonly request: FileOpRequest;
-  readonly writer: LayerWriter;
+  readonly writer: LayerTarget;
+  /** The same, where it is a directory of changes. */
+  readonly unpacked: LayerWriter | undefined;
   readonly context: JobContext;
+}
+
+async function runActions(run: Run): Promise<ReadonlyMap<number, FilesRead>> {
+  const read = new Map<number, FilesRead>();
+  for (const [index, action] of run.request.op.actions.entries()) {
+    const files = await runAction(run, action);
+    if (files !== undefined) read.set(index, files);
+  }
+  return read;
 }
 
 async function runAction(run: Run, action: FileAction): Promise<FilesRead | undefined> {
@@ -65,7 +111,7 @@ async function copy(run: Run, action: CopyAction): Promise<FilesRead | undefined
   };
   const made = describe(run, action, source.kind);
   try {
-    await copyFiles({ action, source, writer: run.writer, made, onFile });
+    await copyFiles({ action, source, writer: run.writer, unpacked: run.unpacked, made, onFile });
   } catch (error) {
     throw hostError(error, source);
   }
@@ -74,7 +120,7 @@ async function copy(run: Run, action: CopyAction): Promise<FilesRead | undefined
   return { state: states.digest(), latest: latest && `/${toText(latest)}` };
 }
 
-function makeDirectory(writer: LayerWriter, action: MkdirAction, made: MadeBy): void {
+function makeDirectory(writer: LayerTarget, action: MkdirAction, made: MadeBy): void {
   const path = writer.resolve(fromText(action.path));
   const type = writer.typeAt(path);
   if (type === 'directory') return;
@@ -85,10 +131,10 @@ function makeDirectory(writer: LayerWriter, action: MkdirAction, made: MadeBy): 
     });
   }
   const parent = writer.directory(parentPath(path), made.implied);
-  writer.makeDirectory(parent, baseName(path), { ...made.implied(path), mode: action.mode });
+  writer.leave(writer.enterNew(parent, baseName(path), { ...made.implied(path), mode: action.mode }));
 }
 
-function writeFile(writer: LayerWriter, action: WriteAction, made: MadeBy): void {
+function writeFile(writer: LayerTarget, action: WriteAction, made: MadeBy): void {
   const { directory, as } = new Destination({ dest: action.dest, writer, made, files: 1 }).forFile(
     fromText(action.name),
   );
@@ -97,14 +143,9 @@ function writeFile(writer: LayerWriter, action: WriteAction, made: MadeBy): void
     throw new BuildError('COPY_INVALID', { path: action.dest, reason: 'a file cannot replace the directory there' });
   }
   if (standing?.where === 'upper') writer.remove(directory, as);
-  const fd = writer.createFile(directory, as);
-  try {
-    for (let at = 0; at < action.data.length;) at += writeSync(fd, action.data, at);
-    const { uid, gid, mtime } = made.implied(as);
-    writer.describe(fd, { uid, gid, mtime, mode: made.change?.(0o644, 'other') ?? 0o644, xattrs: NO_XATTRS });
-  } finally {
-    syscalls().close(fd);
-  }
+  const { uid, gid, mtime } = made.implied(as);
+  const metadata = { uid, gid, mtime, mode: made.change?.(0o644, 'other') ?? 0o644, xattrs: NO_XATTRS };
+  writer.addFile(directory, as, { from: action.data, size: action.data.length, metadata, verify: () => undefined });
 }
 
 function describe(run: Run, action: FileAction, source: 'host' | 'layers' = 'host'): MadeBy {
@@ -116,6 +157,11 @@ function describe(run: Run, action: FileAction, source: 'host' | 'layers' = 'hos
     mtime: op.epochSeconds === undefined ? undefined : { seconds: op.epochSeconds, nanoseconds: 0 },
     now: { seconds: nowSeconds, nanoseconds: 0 },
   });
+}
+
+/** The layers that the operation's own goes on, oldest first. */
+function lowerOf(request: FileOpRequest): readonly string[] {
+  return request.op.base === 'input' ? directoriesOf(request, 0) : [];
 }
 
 /** The tree whose passwd and group count. */

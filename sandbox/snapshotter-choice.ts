@@ -6,7 +6,6 @@ import type { OverlayXattrs } from './extended-attributes.ts';
 import type { LayerStore } from './layer-store.ts';
 import { CopySnapshotter } from './copy-snapshotter.ts';
 import { OverlaySnapshotter } from './overlay-snapshotter.ts';
-import { treeUsage } from './tree-usage.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 /** What decides between the snapshotters. */
@@ -44,7 +43,7 @@ export class ChosenSnapshotter implements Snapshotter {
   }
 
   usage(layer: LayerId): Promise<{ readonly bytes: number; readonly inodes: number }> {
-    return treeUsage(this.#request.store.directoryOf(layer));
+    return this.#request.store.usage(layer);
   }
 
   #choose(): Promise<Snapshotter> {

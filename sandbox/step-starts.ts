@@ -80,7 +80,7 @@ export class StepStarts implements AsyncDisposable {
     const cgroup = this.#cgroups.plan(spec);
     const plan = network.plan();
     const helper = HelperProcess.start(this.#helper, toStepStart(cgroup, plan));
-    helper.onceGone(plan.release);
+    helper.gone().then(plan.release, () => undefined);
     return { cgroup, network: plan, helper };
   }
 

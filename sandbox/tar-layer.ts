@@ -5,8 +5,7 @@ import { invariant } from '../src/core/error.ts';
 import { components, joinPath, parentPath, toBytes, type ByteString } from './byte-string.ts';
 import { contentXattrs, NO_XATTRS, type OverlayXattrs } from './extended-attributes.ts';
 import { type FileStat, sameMetadata, typeBits } from './file-stat.ts';
-import type { FileContent, LayerDirectory, LayerTarget, Standing } from './layer-target.ts';
-import type { Metadata } from './layer-writer.ts';
+import type { FileContent, LayerDirectory, LayerTarget, Metadata, Standing } from './layer-target.ts';
 import { realPath, resolvePath } from './path-in-root.ts';
 import type { TarFile } from './tar-file.ts';
 import { TarOutput } from './tar-output.ts';
@@ -62,9 +61,7 @@ export class TarLayer implements LayerTarget, Disposable {
     this.#tree = o.lower.length === 0 ? undefined : openTree(o.lower.toReversed());
     this.#rootMetadata =
       this.#tree === undefined ? NEW_ROOT : { ...directoryStat(this.#tree), xattrs: contentXattrs(this.#tree.top) };
-    this.#levels = [
-      { path: '' as ByteString, lower: this.#tree, unwritten: undefined, last: '' as ByteString },
-    ];
+    this.#levels = [{ path: '' as ByteString, lower: this.#tree, unwritten: undefined, last: '' as ByteString }];
   }
 
   resolve(path: ByteString): ByteString {

@@ -8,7 +8,8 @@ import { baseName, fromBytes, joinPath, parentPath, toText, type ByteString } fr
 import { copyUp } from './copy-up.ts';
 import { isOverlayXattr } from './extended-attributes.ts';
 import { deviceNumber, isWhiteout, lookupStat, typeBits } from './file-stat.ts';
-import type { LayerWriter, Metadata, TargetDirectory } from './layer-writer.ts';
+import type { Metadata } from './layer-target.ts';
+import type { LayerWriter, TargetDirectory } from './layer-writer.ts';
 import { syscalls } from './syscalls.ts';
 import { listNames } from './tree-directory.ts';
 
@@ -25,6 +26,15 @@ export interface UnpackTarget {
   readonly adjust?: (metadata: Metadata, type: TarEntry['type']) => Metadata;
 }
 
+/** A file whose content is coming. */
+interface UnpackedFile {
+  readonly fd: number;
+  readonly parent: TargetDirectory;
+  readonly metadata: Metadata;
+  size: number;
+  written: number;
+}
+
 /**
  * Puts the entries of an archive into a layer, for use with `TarParser`. Parents are resolved inside the tree, links included; the entry
  * itself replaces what stands at its name and is never written through. A directory merges with a directory.
@@ -33,7 +43,7 @@ export class TarUnpacker implements TarHandler, Disposable {
   readonly #target: UnpackTarget;
   /** Real paths of parents seen, by path in the archive. */
   readonly #parents = new Map<ByteString, ByteString>();
-  #file: { readonly fd: number; readonly entry: TarEntry; size: number; written: number } | undefined;
+  #file: UnpackedFile | undefined;
   #rootIsOpaque = false;
   #current = '' as ByteString;
 
@@ -76,7 +86,7 @@ export class TarUnpacker implements TarHandler, Disposable {
     this.#file = undefined;
     try {
       if (file.written < file.size) ftruncateSync(file.fd, file.size);
-      this.#target.writer.describe(file.fd, this.#metadata(file.entry));
+      this.#target.writer.describeNew(file.fd, file.parent, file.metadata);
     } finally {
       syscalls().close(file.fd);
     }
@@ -105,8 +115,10 @@ export class TarUnpacker implements TarHandler, Disposable {
     }
     this.#clear(parent, name, 'always');
     const metadata = this.#metadata(entry);
-    if (entry.type === 'file') this.#file = { fd: writer.createFile(parent, name), entry, size: 0, written: 0 };
-    else if (entry.type === 'symlink') writer.createLink(parent, name, { target: targetOf(entry), metadata });
+    if (entry.type === 'file') {
+      const fd = writer.createFile(parent, name, metadata.mode);
+      this.#file = { fd, parent, metadata, size: 0, written: 0 };
+    } else if (entry.type === 'symlink') writer.createLink(parent, name, { target: targetOf(entry), metadata });
     // Whoever may not make device nodes gets the image without them, as with other builders without privileges.
     else writer.createNode(parent, name, { kind: typeBits(entry.type), device: deviceNumber(entry), metadata });
   }

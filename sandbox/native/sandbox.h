@@ -77,7 +77,7 @@ struct report {
   char subject[4096];
   char detail[512];
   bool devices_filtered;
-  bool received; /* the step has read its own commands */
+  int parts_read; /* by the step: its prelude, its own commands */
   bool finished;
   int status; /* as wait4 gives it */
   struct rusage usage;

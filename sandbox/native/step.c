@@ -215,9 +215,9 @@ _Noreturn void run_step(void) {
                                                network_commands, process_commands, NULL};
   syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL); /* the host's keys are not the step's */
   setsid(); /* the terminal of whoever runs the build is out of reach */
-  for (int part = 0;; part++) { /* the prelude, then, when the step is known, the rest; it ends with `exec` */
+  for (;;) { /* the prelude, then, when the step is known, the rest; it ends with `exec` */
     struct program p = read_program(CONTROL_FD);
-    report->received = part > 0;
+    report->parts_read++;
     for (uint32_t i = 0; i < p.count; i++) run_command(&p.commands[i], tables);
   }
 }

@@ -97,7 +97,8 @@ const texts: { readonly [C in ErrorCode]: ErrorText<ErrorDetails[C]> } = {
   },
   EXEC_NOT_STARTED: { message: (d) => `process "${d.command}" could not be started: ${d.reason}`, exitStatus: 1 },
   OUT_OF_MEMORY: {
-    message: (d) => `process "${d.command}" ran out of memory: limit ${d.limitBytes} bytes, peak ${d.peakBytes} bytes`,
+    message: (d) =>
+      `process "${d.command}" did not complete successfully: out of memory: limit ${formatBytes(d.limitBytes)}, peak ${formatBytes(d.peakBytes)}`,
     hint: () => 'raise it with --resource memory=',
     exitStatus: 1,
   },
@@ -228,4 +229,11 @@ export function messageOf(error: unknown): string {
 /** Stops on a bug: a condition that no input can break unless the program is wrong. */
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`bug in tsbuild: ${message}`);
+}
+
+/** Bytes in the units in which limits are written: `64 MiB`, `1.5 GiB`, `999 B`. */
+function formatBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const power = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
+  return `${Number((bytes / 1024 ** power).toFixed(1))} ${units[power]}`;
 }

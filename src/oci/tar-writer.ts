@@ -58,9 +58,11 @@ export function encodeTarEntry(entry: TarEntry, encoding: TarEncoding = {}): Buf
   checkEntry(entry);
   const name = wireName(entry);
   const split = splitName(name);
-  const records = paxRecords(entry, split === undefined ? name : undefined, encoding);
-  if (records.length === 0 && split !== undefined) return encodeHeader(headerFields(entry, split));
-  const data = Buffer.concat(records);
+  const needed = paxRecords(entry, split === undefined ? name : undefined, encoding);
+  if (needed.length === 0 && split !== undefined) return encodeHeader(headerFields(entry, split));
+  // Beside a PAX header a name is not split: whatever does not fit as it is becomes a record.
+  const isShort = split !== undefined && split.prefix === undefined;
+  const data = Buffer.concat(isShort ? needed : paxRecords(entry, name, encoding));
   const paxHeader = encodeHeader({
     typeFlag: PAX_FLAG,
     name: paxHeaderName(name),

@@ -43,6 +43,14 @@ describe('encodeTarEntry', () => {
     );
   });
 
+  it('names: beside another PAX record a long one is a record too, not split', () => {
+    const path = `${'p'.repeat(60)}/${'n'.repeat(60)}`;
+    const xattrs = new Map([['user.k', Buffer.from('v')]]);
+    expect(encodeText(fileEntry(path))).toHaveLength(512);
+    expect(encodeText(fileEntry(path, { xattrs }))).toContain(`131 path=${path}\n`);
+    expect(encodeText(fileEntry('short', { xattrs }))).not.toContain('path=');
+  });
+
   it('PAX header: has the name and the records that Go writes', () => {
     const text = encodeText(
       fileEntry('dir/naïve', { xattrs: new Map([['security.capability', Buffer.from([0, 0xff, 0x0a])]]) }),

@@ -2,6 +2,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { defaultPids } from '../../sandbox/cgroup.ts';
 import { CgroupV2 } from '../../sandbox/cgroup-v2.ts';
 import { parseHierarchies } from '../../sandbox/cgroup-hierarchies.ts';
 import { NativeExecutor } from '../../sandbox/executor-native.ts';
@@ -12,6 +13,8 @@ import { describeWith } from '../support/requires.ts';
 import { openStepRig } from '../support/step-rig.ts';
 
 const hierarchy = { controllers: [], mountPoint: '/cg', own: '/cg/user/session' };
+
+const ignore = (): void => undefined;
 
 async function planOf(change: object): Promise<ReturnType<CgroupV2['plan']>> {
   await using rig = await openStepRig();
@@ -38,6 +41,12 @@ describe('cgroup v2: plan', () => {
       'cpuset.cpus': '0-1',
       'pids.max': '7',
     });
+  });
+  it('processes are limited where nothing says how many, by half of what the machine can have', async () => {
+    const { limits, into = '' } = await planOf({});
+    expect(limits({})).toEqual([['write', `${into}/pids.max`, String(defaultPids()), 'quiet']]);
+    expect(limits({ pids: -1 })).toEqual([['write', `${into}/pids.max`, 'max', 'optional']]);
+    expect([defaultPids([4_194_304, 100_000]), defaultPids([32_768, 14_000])]).toEqual([32_768, 7_000]);
   });
   it('a configured parent is made, and hands its controllers down', async () => {
     const { before, into } = await planOf({ cgroupParent: '/ci/builds' });
@@ -90,10 +99,9 @@ describeWith(['root', 'overlay', 'busybox'], 'cgroup v2: kernel', () => {
       const scratch = join(rig.top, 'mount-point');
       await mkdir(scratch);
       const cgroups = new CgroupV2(unified, unified.own);
-      const notes = (): void => undefined;
       const options = { helper: helperPath(), scratch, cgroups, userNamespace: 'initial', syncSteps: 'real' } as const;
-      const networks = new Networks({ driver: 'host', helper: helperPath(), notes });
-      const executor = new NativeExecutor({ ...options, networks, notes });
+      const networks = new Networks({ driver: 'host', helper: helperPath(), notes: ignore });
+      const executor = new NativeExecutor({ ...options, networks, notes: ignore });
       const script = [
         'grep "^0::" /proc/self/cgroup',
         'mknod /data/disk b 254 0; cat /data/disk 2>&1',

@@ -87,7 +87,7 @@ describe('layer store', () => {
     await using store = new LayerStore(temp.at('s'));
     await using other = new LayerStore(temp.at('s'));
     const id = await committed(store);
-    const hold = other.hold([id]);
+    const hold = await other.hold([id]);
     await store.remove(id);
     expect(await store.has(id)).toBe(true);
     hold[Symbol.dispose]();

@@ -4,7 +4,7 @@ import { compareFiles } from '../../solver/compare-files.ts';
 import { matchSteps } from '../../solver/match-steps.ts';
 import { maskValue } from '../../solver/secret-look.ts';
 import { decodeStepTrace, toStepRecord, type StepTrace } from '../../solver/step-trace.ts';
-import type { Cause } from '../../src/core/explanation.ts';
+import type { Cause, StepName } from '../../src/core/explanation.ts';
 import type { SelectedFile } from '../../src/core/file-backend.ts';
 import { digestOf } from '../../src/oci/digest.ts';
 import { ScriptedBuild } from './scripted-build.ts';
@@ -33,6 +33,22 @@ const run: StepTrace = {
   ],
   inputs: [{ kind: 'step', step: { stage: 'build', position: 0, text: 'COPY . .' }, key: 'k1' }],
 };
+
+function onImage(digest: string): StepTrace {
+  return { ...run, inputs: [{ kind: 'image', reference: 'alpine:3', digest }] };
+}
+
+function fromUrl(key: string): StepTrace {
+  return { ...run, inputs: [{ kind: 'remote', source: 'https://x/y', key }] };
+}
+
+function ofFiles(digest: string): StepTrace {
+  return { ...run, inputs: [{ kind: 'files', name: 'context', paths: [['/src']], digests: [digest] }] };
+}
+
+function stepName(stage: string, position: number, text: string): StepName {
+  return { stage, position, text };
+}
 
 /** The causes of one step that was `before` and is `after`. */
 async function causes(
@@ -98,14 +114,12 @@ describe('explain', () => {
     ]);
   });
   test('the base image', async () => {
-    const on = (digest: string): StepTrace => ({ ...run, inputs: [{ kind: 'image', reference: 'alpine:3', digest }] });
-    expect(await causes(on(one), on(two))).toEqual([
+    expect(await causes(onImage(one), onImage(two))).toEqual([
       { kind: 'base-image', reference: 'alpine:3', before: one, after: two },
     ]);
   });
   test('a URL', async () => {
-    const from = (key: string): StepTrace => ({ ...run, inputs: [{ kind: 'remote', source: 'https://x/y', key }] });
-    expect(await causes(from('1'), from('2'))).toEqual([{ kind: 'remote', source: 'https://x/y' }]);
+    expect(await causes(fromUrl('1'), fromUrl('2'))).toEqual([{ kind: 'remote', source: 'https://x/y' }]);
   });
   test('a step above, and the own reason first', async () => {
     const above = { kind: 'step', step: { stage: 'build', position: 0, text: 'COPY . .' }, key: 'k2' } as const;
@@ -125,10 +139,7 @@ describe('explain', () => {
     expect(explained?.causes.map(({ kind }) => kind)).toEqual(['setting']);
   });
   test('files, and how each of them changed', async () => {
-    const of = (digest: string): StepTrace => {
-      return { ...run, inputs: [{ kind: 'files', name: 'context', paths: [['/src']], digests: [digest] }] };
-    };
-    expect(await causes(of(one), of(two))).toEqual([
+    expect(await causes(ofFiles(one), ofFiles(two))).toEqual([
       {
         kind: 'files',
         from: 'context',
@@ -142,7 +153,7 @@ describe('explain', () => {
         ],
       },
     ]);
-    expect(await causes(of(digestOf('forgotten')), of(two))).toEqual([
+    expect(await causes(ofFiles(digestOf('forgotten')), ofFiles(two))).toEqual([
       { kind: 'files', from: 'context', paths: ['src'], changes: [] },
     ]);
   });
@@ -159,14 +170,18 @@ test('files: a new directory is told by what is in it', () => {
 });
 
 test('steps: are matched by text, then by kind, then in another stage', () => {
-  const name = (stage: string, position: number, text: string) => ({ stage, position, text });
-  const earlier = [name('a', 0, 'RUN x'), name('a', 1, 'RUN y'), name('a', 2, 'COPY 1'), name('b', 0, 'RUN z')];
+  const earlier = [
+    stepName('a', 0, 'RUN x'),
+    stepName('a', 1, 'RUN y'),
+    stepName('a', 2, 'COPY 1'),
+    stepName('b', 0, 'RUN z'),
+  ];
   const now = [
-    name('a', 0, 'RUN new'),
-    name('a', 1, 'RUN x'),
-    name('a', 2, 'RUN y'),
-    name('a', 3, 'COPY 2'),
-    name('c', 0, 'RUN z'),
+    stepName('a', 0, 'RUN new'),
+    stepName('a', 1, 'RUN x'),
+    stepName('a', 2, 'RUN y'),
+    stepName('a', 3, 'COPY 2'),
+    stepName('c', 0, 'RUN z'),
   ];
   expect(matchSteps(now, earlier)).toEqual([undefined, earlier[0], earlier[1], earlier[2], earlier[3]]);
 });
@@ -182,8 +197,8 @@ test.each([
   ['X', 'ghp_0123456789abcdefghijABCDEFGHIJ012345', '***'],
   ['COMMIT', '0123456789abcdef0123456789abcdef01234567', '0123456789abcdef0123456789abcdef01234567'],
   ['EMPTY_TOKEN', '', ''],
-])('secrets: %s=%s is shown as %s', (name, value, shown) => {
-  expect(maskValue(name, value)).toBe(shown);
+])('secrets: %s=%s is shown as %s', (variable, value, shown) => {
+  expect(maskValue(variable, value)).toBe(shown);
 });
 
 test('traces: name all steps, their fields and inputs, and survive being stored', async () => {

@@ -36,6 +36,9 @@ test('value: what is quick to make again, large and long unused goes first, and 
     record(4, {}),
     record(5, { stack: ['layer-4', 'layer-5'] as LayerId[], durationMs: 600_000 }),
   ];
-  const bytesOf = (layer: LayerId): number => (layer === 'layer-4' ? 1e9 : 1e6);
   expect(leastValuableFirst(records, { bytesOf, nowMs })).toEqual([3, 2, 1, 5, 4]);
 });
+
+function bytesOf(layer: LayerId): number {
+  return layer === 'layer-4' ? 1e9 : 1e6;
+}

@@ -1,0 +1,12 @@
+import { expect, it } from 'vitest';
+import { BuildError } from '../../src/core/error.ts';
+
+it.each([
+  [64 << 20, 67_121_152, 'limit 64 MiB, peak 64 MiB'],
+  [1.5 * 1024 ** 3, 1_000_000, 'limit 1.5 GiB, peak 976.6 KiB'],
+  [1000, 0, 'limit 1000 B, peak 0 B'],
+])('out of memory: says how much in units of memory (%i, %i)', (limitBytes, peakBytes, text) => {
+  expect(new BuildError('OUT_OF_MEMORY', { command: 'make', limitBytes, peakBytes }).message).toBe(
+    `process "make" did not complete successfully: out of memory: ${text}`,
+  );
+});

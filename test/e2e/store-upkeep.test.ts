@@ -1,0 +1,106 @@
+import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type BusyboxRegistry, openBusyboxRegistry } from '../support/busybox-image.ts';
+import { describeWith } from '../support/requires.ts';
+import { builtDigest, openRig, type Rig } from '../support/rig.ts';
+import { checkProgram } from '../support/run-program.ts';
+
+const DOCKERFILE = `FROM busybox
+RUN --mount=type=cache,id=things,target=/things cat /things/* 2>/dev/null; echo kept > /things/file
+RUN dd if=/dev/zero of=/big bs=1M count=4 2>/dev/null
+`;
+
+describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e store upkeep', () => {
+  let registry: BusyboxRegistry;
+  beforeAll(async () => {
+    registry = await openBusyboxRegistry();
+  });
+  afterAll(() => registry[Symbol.asyncDispose]());
+
+  async function openBuilt(): Promise<Rig & AsyncDisposable> {
+    const rig = await openRig();
+    await mkdir(join(rig.work, 'context'));
+    await writeFile(join(rig.work, 'context/Dockerfile'), DOCKERFILE);
+    await build(rig, '-t', 'app');
+    return rig;
+  }
+
+  async function build(rig: Rig, ...args: readonly string[]): Promise<string> {
+    const dated = ['--build-arg', 'SOURCE_DATE_EPOCH=1700000000', '--metadata-file', join(rig.work, 'metadata.json')];
+    const { stderr } = await rig.succeed(['build', ...registry.flags, ...dated, ...args, join(rig.work, 'context')]);
+    return stderr;
+  }
+
+  it('cache mounts: are listed, exported, removed, and come back', async () => {
+    await using rig = await openBuilt();
+    expect(await mounts(rig)).toEqual(['things']);
+    const tar = join(rig.work, 'things.tar');
+    await rig.succeed(['cache', 'mounts', 'export', 'things', '-o', tar]);
+    expect(await checkProgram('tar', ['-xOf', tar, 'file'])).toBe('kept\n');
+    await rig.succeed(['cache', 'mounts', 'rm', 'things']);
+    expect(await mounts(rig)).toEqual([]);
+    await checkProgram('gzip', [tar]);
+    await rig.succeed(['cache', 'mounts', 'import', 'things'], { stdin: await readFile(`${tar}.gz`) });
+    expect(await build(rig, '--no-cache', '--progress=plain')).toMatch(/ kept$/m);
+    expect((await rig.run(['cache', 'mounts', 'rm', 'thinsg'])).stderr).toContain('did you mean things?');
+    const bad = await rig.run(['cache', 'mounts', 'import', 'things', join(rig.work, 'context/Dockerfile')]);
+    expect(bad.status).toBe(1);
+    expect(await mounts(rig)).toEqual(['things']);
+  });
+
+  it('verify-store: tells of damage, drops it, and the next build makes what is missing', async () => {
+    await using rig = await openBuilt();
+    expect((await rig.succeed(['verify-store'])).stdout).toBe('the store is whole\n');
+    const layers = join(rig.store, 'sandbox/layers');
+    const big = (await checkProgram('find', [layers, '-name', 'big'])).trim();
+    await appendFile(big, 'x');
+    const found = await rig.run(['verify-store']);
+    expect([found.status, found.stdout]).toEqual([1, expect.stringMatching(/^layer \w+: its diff ID is /)]);
+    await rig.succeed(['verify-store', '--repair']);
+    await rig.succeed(['verify-store']);
+    expect(await build(rig, '-t', 'app')).toContain('1 cached, 1 ran');
+    const digest = await builtDigest(join(rig.work, 'metadata.json'));
+    const [blob = ''] = await readdir(join(rig.store, 'blobs/sha256'));
+    await appendFile(join(rig.store, 'blobs/sha256', blob), 'x');
+    expect((await rig.run(['verify-store'])).status).toBe(1);
+    await rig.succeed(['verify-store', '--repair']);
+    await rig.succeed(['verify-store']);
+    await build(rig, '-t', 'app');
+    expect(await builtDigest(join(rig.work, 'metadata.json'))).toBe(digest);
+  });
+
+  it('max-used-space: room is made before a build writes, named images stay', async () => {
+    await using rig = await openBuilt();
+    const digest = await builtDigest(join(rig.work, 'metadata.json'));
+    await writeFile(join(rig.work, 'context/Dockerfile'), DOCKERFILE.replace('/big', '/other'));
+    await build(rig, '-o', 'type=cacheonly');
+    expect(await build(rig, '--progress=plain', '--max-used-space', '1g')).not.toContain('make room');
+    const said = await build(rig, '--progress=plain', '-t', 'new', '--max-used-space', '1m');
+    expect(said).toContain('make room in the store');
+    const { stdout } = await rig.succeed(['inspect', 'app']);
+    expect(stdout).toContain(digest);
+    await rig.succeed(['verify-store']);
+  });
+
+  it('prune: a wish that is met already removes no record; a cap does', async () => {
+    await using rig = await openBuilt();
+    await rig.succeed(['rmi', 'app', 'busybox']);
+    const cached = async (): Promise<boolean> =>
+      (await rig.succeed(['plan', ...registry.flags, join(rig.work, 'context')])).stdout.includes(
+        'all 2 steps are cached',
+      );
+    await rig.succeed(['prune', '--min-free-space', '1k']);
+    await rig.succeed(['prune', '--reserved-space', '10g']);
+    await rig.succeed(['prune', '--filter', 'until=24h']);
+    expect(await cached()).toBe(true);
+    await rig.succeed(['prune', '--max-used-space', '1k']);
+    expect(await cached()).toBe(false);
+    expect(await mounts(rig)).toEqual([]);
+  });
+});
+
+async function mounts(rig: Rig): Promise<readonly string[]> {
+  const { stdout } = await rig.succeed(['cache', 'mounts', 'ls', '--format=json']);
+  return (JSON.parse(stdout) as readonly { id: string }[]).map(({ id }) => id);
+}

@@ -1,0 +1,183 @@
+import { chown, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { resolvConf } from '../../sandbox/rootfs.ts';
+import { formatAddress, formatSubnet, overlap, parseRoutes, parseSubnet } from '../../sandbox/subnet.ts';
+import { buildDist } from '../support/build-dist.ts';
+import { describeWith } from '../support/requires.ts';
+import { runProgram } from '../support/run-program.ts';
+
+const fixture = new URL('fixtures/network-steps.ts', import.meta.url).pathname;
+const uid = 61_234;
+const steps = `${process.execPath} ${fixture}`;
+
+describe('subnets', () => {
+  it('texts and numbers', () => {
+    const subnet = parseSubnet('10.209.0.0/22');
+    expect(subnet && [formatSubnet(subnet), formatAddress(subnet.base + 259)]).toEqual(['10.209.0.0/22', '10.209.1.3']);
+    for (const text of ['', '10.0.0.0', '10.0.0.256/8', '10.0.0.0/33']) expect(parseSubnet(text)).toBeUndefined();
+  });
+  it('routes: all but the default one, and what they have in common with a subnet', () => {
+    const text =
+      'Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n' +
+      'eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\neth0\t000010AC\t00000000\t0001\t0\t0\t0\t0000F0FF\n';
+    const routes = parseRoutes(text);
+    expect(routes.map(formatSubnet)).toEqual(['172.16.0.0/12']);
+    const inside = (range: string): boolean =>
+      routes.some((route) => overlap(route, parseSubnet(range) ?? { base: 0, prefix: 0 }));
+    expect([inside('172.30.208.0/22'), inside('172.32.0.0/22'), inside('10.0.0.0/8')]).toEqual([true, false, false]);
+  });
+});
+
+describe('resolv.conf: in a network of its own', () => {
+  const loopback = 'unreachable';
+  it('keeps name servers of the network, not those of the loopback', () => {
+    const host = 'search a.test\nnameserver 127.0.0.53\nnameserver 192.0.2.1\nnameserver ::1\n';
+    expect(resolvConf({ host, upstream: undefined, loopback })).toBe('search a.test\nnameserver 192.0.2.1\n');
+  });
+  it('takes those behind a local resolver, and the network’s own only where there is no other', () => {
+    const host = 'nameserver 127.0.0.53\n';
+    const nameServer = '10.0.2.3';
+    expect(resolvConf({ host, upstream: 'nameserver 192.0.2.1\n', loopback, nameServer })).toBe(
+      'nameserver 192.0.2.1\n',
+    );
+    expect(resolvConf({ host, upstream: undefined, loopback, nameServer })).toBe('nameserver 10.0.2.3\n');
+  });
+});
+
+interface Outcome {
+  readonly steps: readonly string[];
+  readonly notes: readonly string[];
+  readonly times: readonly number[];
+}
+
+/** The host of these tests: a network namespace of their own, in which they are root and which has a /run of its own. */
+async function onHost(
+  script: string,
+): Promise<{ readonly outcomes: readonly Outcome[]; readonly lines: readonly string[] }> {
+  const setUp = 'mount -t tmpfs none /run; ip link set lo up; echo 1 > /proc/sys/net/ipv4/ip_forward';
+  const args = ['30', 'unshare', '--net', '--mount', 'sh', '-ec', `${setUp}; ${script}`];
+  const { status, stdout, stderr } = await runProgram('timeout', args);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  const lines = stdout.trimEnd().split('\n');
+  const outcomes = lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as Outcome);
+  return { outcomes, lines: lines.filter((line) => !line.startsWith('{')) };
+}
+
+/** The kernel takes its time to remove the namespaces of killed processes. */
+const nothingLeft =
+  'while ip -o link | grep -q tsb[0-9]; do :; done; ip -o link | cut -d" " -f2; nft list ruleset; find /run -name subnet';
+
+describeWith(['root', 'overlay', 'busybox', 'unshare', 'ip', 'nft'], 'bridge', () => {
+  let directory = '';
+  beforeAll(async () => {
+    await buildDist();
+    directory = await mkdtemp(join(tmpdir(), 'tsbuild-network-'));
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  it('8 steps at once: each has an address of its own and reaches the host by host-gateway; nothing is left', async () => {
+    const script = 'nc gate $PORT; ls /sys/class/net; grep made-up /etc/hosts';
+    const { outcomes, lines } = await onHost(`${steps} ${directory} bridge 8 '${script}'; ${nothingLeft}`);
+    const [outcome] = outcomes;
+    expect(outcome?.notes).toEqual([]);
+    expect(outcome?.steps.map((text) => text.replace(/^10\.209\.\d+\.\d+\n/, ''))).toEqual(
+      Array.from({ length: 8 }, () => 'eth0\nlo\n192.0.2.7\tmade-up\n'),
+    );
+    expect(new Set(outcome?.steps.map((text) => text.split('\n')[0])).size).toBe(8);
+    expect(lines).toEqual(['lo:']);
+  });
+  it('two builds at once: no address twice, and the last one removes the bridge', async () => {
+    const one = `${steps} ${directory} bridge 4 'nc gate $PORT; sleep 0.2'`;
+    const { outcomes, lines } = await onHost(`${one} & ${one} & wait; ${nothingLeft}`);
+    expect(new Set(outcomes.flatMap((outcome) => outcome.steps)).size).toBe(8);
+    expect(lines).toEqual(['lo:']);
+  });
+  it('steps reach the outside under the host’s address, and not each other', async () => {
+    const outside = `
+      ip netns add outside; ip link add uplink type veth peer name eth0 netns outside
+      ip addr add 192.0.2.1/24 dev uplink; ip link set dev uplink up
+      ip -n outside addr add 192.0.2.9/24 dev eth0; ip -n outside link set eth0 up
+      ip netns exec outside busybox nc -ll -p 80 -e sh -c "busybox netstat -tn" & server=$!`;
+    const clean = 'kill $server; ip link del uplink; ip netns del outside';
+    const talk = [
+      String.raw`nc -w 2 192.0.2.9 80 < /dev/null | sed -nE "s/.*[ :](192.0.2.1|10.209[0-9.]*):.*/\1/p" | sort -u`,
+      'me=$(ifconfig eth0 | sed -n "s/.*inet addr:\\([0-9.]*\\).*/\\1/p")',
+      // A neighbour that can be reached would refuse the connection.
+      'for i in -1 1; do nc -w 1 ${me%.*}.$((${me##*.} + i)) 9 2>&1 < /dev/null | grep refused; done',
+      'true',
+    ].join('; ');
+    const { outcomes, lines } = await onHost(
+      `${outside}\n${steps} ${directory} bridge 2 '${talk}'; ${clean}; ${nothingLeft}`,
+    );
+    expect(outcomes[0]?.steps).toEqual(['192.0.2.1\n', '192.0.2.1\n']);
+    expect(lines).toEqual(['lo:']);
+  });
+  it('kill -9: the next build removes what was left, and works', async () => {
+    const killed = `${steps} ${directory} bridge 1 'sleep 60' & until ip link | grep -q tsb[0-9]; do :; done; kill -9 $!; wait $! || true`;
+    const { outcomes, lines } = await onHost(
+      `{ ${killed}; } 2>/dev/null; ip -o link show tsbuild0 | wc -l; ${steps} ${directory} bridge 1 'nc gate $PORT'; ${nothingLeft}`,
+    );
+    expect(outcomes[0]?.steps[0]).toMatch(/^10\.209\./);
+    expect(lines).toEqual(['1', 'lo:']);
+  });
+  it('without forwarding, behind a firewall that drops, or without an nft that works: the host’s network, with one note', async () => {
+    const run = `${steps} ${directory} bridge 2 'ls /sys/class/net'`;
+    const drop = 'nft add table ip f; nft "add chain ip f c { type filter hook forward priority 0; policy drop; }"';
+    const { outcomes } = await onHost(
+      `echo 0 > /proc/sys/net/ipv4/ip_forward; ${run}; echo 1 > /proc/sys/net/ipv4/ip_forward; ${drop}; ${run}`,
+    );
+    expect(outcomes.map((outcome) => outcome.steps)).toEqual([
+      ['lo\n', 'lo\n'],
+      ['lo\n', 'lo\n'],
+    ]);
+    expect(outcomes.map((outcome) => outcome.notes)).toEqual([
+      [expect.stringContaining('ip_forward is off')],
+      [expect.stringContaining('a firewall of this machine drops')],
+    ]);
+  });
+});
+
+describeWith(['root', 'overlay', 'busybox', 'unshare', 'slirp4netns'], 'slirp4netns', () => {
+  let directory = '';
+  beforeAll(async () => {
+    await buildDist();
+    directory = await mkdtemp(join(tmpdir(), 'tsbuild-network-'));
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  it('each step has a namespace of its own with a way out; the program ends with it', async () => {
+    const { outcomes, lines } = await onHost(
+      `${steps} ${directory} slirp4netns 3 'ifconfig eth0 | grep -c 10.0.2.100; grep -c "^eth0.00000000" /proc/net/route'; find /proc/[0-9]*/ns/net -lname "$(readlink /proc/self/ns/net)" 2>/dev/null | wc -l`,
+    );
+    expect(outcomes[0]?.steps).toEqual(['1\n1\n', '1\n1\n', '1\n1\n']);
+    // The shell and find.
+    expect(Number(lines[0])).toBeLessThanOrEqual(4);
+  });
+});
+
+describeWith(['root', 'overlay', 'busybox', 'setpriv', 'ip', 'pasta', 'slirp4netns'], 'networks without root', () => {
+  let directory = '';
+  beforeAll(async () => {
+    await buildDist();
+    directory = await mkdtemp(join(tmpdir(), 'tsbuild-network-'));
+    await chown(directory, uid, uid);
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  // Both programs copy what they find: the host of the test gets an interface with a default route.
+  const setUp = [
+    'ip link add uplink type veth peer name far; ip addr add 192.0.2.1/24 dev uplink',
+    'ip link set dev uplink up; ip link set dev far up; ip route add default via 192.0.2.9',
+    'mknod -m 666 /run/tun c 10 200; mount --bind /run/tun /dev/net/tun',
+  ].join('; ');
+  it.each(['pasta', 'slirp4netns'])('%s: each step has a namespace of its own with a way out', async (driver) => {
+    const become = `setpriv --reuid ${uid} --regid ${uid} --clear-groups`;
+    const script = 'ls /sys/class/net; grep -c "^eth0.00000000" /proc/net/route';
+    const { outcomes } = await onHost(
+      `${setUp}; cd /; ${become} ${steps} ${directory} ${driver} 3 '${script}' rootless`,
+    );
+    expect(outcomes[0]?.steps).toEqual(['eth0\nlo\n1\n', 'eth0\nlo\n1\n', 'eth0\nlo\n1\n']);
+  });
+});

@@ -1,0 +1,196 @@
+import { execFileSync } from 'node:child_process';
+import { linkSync, lutimesSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import type { CopyAction, FileOp } from '../../src/core/graph.ts';
+import type { FileOpRequest } from '../../sandbox/file-jobs.ts';
+import { runFileOp } from '../../sandbox/run-file-op.ts';
+import { writeLayerTar } from '../../sandbox/layer-diff.ts';
+import { linkPackedTar, unpackLayer } from '../../sandbox/packed-layer.ts';
+import { describeWith } from '../support/requires.ts';
+import { openTemp, type TemporaryDirectory } from '../support/temp.ts';
+
+const context = { checkpoint: () => undefined };
+
+function copyOf(sources: readonly string[], dest: string, change: Partial<CopyAction> = {}): CopyAction {
+  return { type: 'copy', from: 1, sources, dest, exclude: [], parents: 'drop', unpack: 'never', ...change };
+}
+
+const opOf = (action: CopyAction): FileOp => ({ kind: 'file', base: 'input', actions: [action] });
+
+/** All about every file below a directory but change and access times, inodes and blocks; hard links by their number. */
+function listing(directory: string): string {
+  const shown = execFileSync(
+    'find',
+    ['.', '-mindepth', '1', '-printf', String.raw`%P\t%y\t%m\t%U:%G\t%n\t%s\t%T@\t%l\n`],
+    {
+      cwd: directory,
+      encoding: 'latin1',
+    },
+  );
+  // The size of a directory is the file system's affair.
+  return shown
+    .split('\n')
+    .map((line) => line.replace(/\td\t(\d+)\t(\S+)\t\d+\t\d+\t/, '\td\t$1\t$2\t'))
+    .toSorted()
+    .join('\n');
+}
+
+/** Both ways to do one operation. */
+async function bothWays(
+  temp: TemporaryDirectory,
+  request: Pick<FileOpRequest, 'op' | 'inputs'>,
+): Promise<{ readonly form: string; readonly tars: readonly Buffer[]; readonly listings: readonly string[] }> {
+  const [base] = request.inputs;
+  const lower = base?.kind === 'layers' && request.op.base === 'input' ? base.directories : [];
+  const places = ['a', 'b', 'c'].map((name) => temp.at(`${name}-${Math.random().toString(36).slice(2)}`));
+  const [one = '', two = '', three = ''] = places;
+  for (const place of places) mkdirSync(place);
+  for (const place of places) mkdirSync(join(place, 'upper'), { mode: 0o755 });
+  const common = { ...request, xattrs: 'trusted', statCache: temp.at('cache'), nowSeconds: 1_700_000_000 } as const;
+  const packed = join(one, 'packed');
+  const { form, read } = await runFileOp({ ...common, upper: join(one, 'upper'), packed }, context);
+  const unpackedRun = await runFileOp(
+    { ...common, upper: join(two, 'upper'), packed: join(two, 'packed'), form: 'unpacked' },
+    context,
+  );
+  expect(unpackedRun.form).toBe('unpacked');
+  expect(unpackedRun.read).toEqual(read);
+  const tarOf = (layer: string, to: string): Buffer => {
+    writeLayerTar({ layer, lower, to, epochSeconds: undefined }, context);
+    return readFileSync(to);
+  };
+  const expected = tarOf(join(two, 'upper'), join(two, 'tar'));
+  if (form === 'unpacked') {
+    return { form, tars: [tarOf(join(one, 'upper'), join(one, 'tar')), expected], listings: [] };
+  }
+  linkPackedTar(packed, join(one, 'tar'));
+  unpackLayer({ packed, upper: join(three, 'upper'), xattrs: 'trusted' }, context);
+  return {
+    form,
+    tars: [readFileSync(join(one, 'tar')), expected, tarOf(join(three, 'upper'), join(three, 'tar'))],
+    listings: [listing(join(three, 'upper')), listing(join(two, 'upper'))],
+  };
+}
+
+type Node =
+  | { readonly kind: 'file'; readonly content: string; readonly mode: number; readonly mtime: number }
+  | { readonly kind: 'link'; readonly target: string }
+  | { readonly kind: 'hard' }
+  | { readonly kind: 'fifo' }
+  | { readonly kind: 'directory'; readonly mode: number; readonly owner: number };
+
+const name = fc.oneof(
+  { weight: 60, arbitrary: fc.constantFrom('a', 'b', 'a.b', 'ab', 'A', 'ü', 'n'.repeat(120), 'etc', 'sub') },
+  fc.constant('.wh.x'),
+);
+const node: fc.Arbitrary<Node> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('file' as const),
+      content: fc.string({ maxLength: 2000 }),
+      mode: fc.constantFrom(0o644, 0o600, 0o4755, 0o777),
+      mtime: fc.double({ min: 0, max: 2 ** 32, noNaN: true }),
+    }),
+  },
+  fc.record({ kind: fc.constant('link' as const), target: fc.constantFrom('a', '/etc', '../x', 'nowhere') }),
+  fc.record({ kind: fc.constant('hard' as const) }),
+  fc.record({ kind: fc.constant('fifo' as const) }),
+  fc.record({
+    kind: fc.constant('directory' as const),
+    mode: fc.constantFrom(0o755, 0o700, 0o2775),
+    owner: fc.constantFrom(0, 1000),
+  }),
+);
+const tree = fc.array(fc.tuple(fc.array(name, { minLength: 1, maxLength: 4 }), node), { maxLength: 14 });
+
+/** Makes as much of it as can be made. */
+function plant(root: string, nodes: readonly (readonly [readonly string[], Node])[]): void {
+  let file: string | undefined;
+  for (const [path, each] of nodes) {
+    const at = join(root, ...path);
+    try {
+      mkdirSync(dirname(at), { recursive: true });
+      if (each.kind === 'file') {
+        writeFileSync(at, each.content, { flag: 'wx' });
+        execFileSync('chmod', [each.mode.toString(8), at]);
+        lutimesSync(at, each.mtime, each.mtime);
+        file = at;
+      } else if (each.kind === 'link') symlinkSync(each.target, at);
+      else if (each.kind === 'hard' && file !== undefined) linkSync(file, at);
+      else if (each.kind === 'fifo') execFileSync('mkfifo', [at], { stdio: 'ignore' });
+      else if (each.kind === 'directory') {
+        mkdirSync(at, { recursive: true });
+        execFileSync('chown', [`${each.owner}:${each.owner}`, at]);
+        execFileSync('chmod', [each.mode.toString(8), at]);
+      }
+    } catch {
+      // Something else is there already.
+    }
+  }
+}
+
+const options = fc.record(
+  {
+    exclude: fc.constantFrom<readonly string[]>(['a'], ['**/b'], ['sub/*', '!sub/a']),
+    parents: fc.constantFrom('keep' as const),
+    owner: fc.constantFrom({ user: '7', group: '8' }),
+    mode: fc.constantFrom<CopyAction['mode'] & {}>(0o711, 'u=rwX,go=rX'),
+  },
+  { requiredKeys: [] },
+);
+const sources = fc.constantFrom<readonly string[]>(
+  ['/'],
+  ['/'],
+  ['/'],
+  ['/sub'],
+  ['/a', '/b'],
+  ['/*'],
+  ['/sub', '/a.b', '/etc'],
+  ['/a'],
+);
+const dest = fc.constantFrom('/', '/x', '/x/', '/sub/deep/', '/etc', '/l/y/', '/a');
+const copies = fc.record({ sources, dest, options });
+
+describeWith(['root', 'overlay'], 'packed layers', () => {
+  it('are byte for byte the tars of the unpacked ones, and unpack to the same directory', async () => {
+    const forms = new Map<string, number>();
+    await fc.assert(
+      fc.asyncProperty(tree, tree, copies, async (above, below, { sources: from, dest: to, options: change }) => {
+        using temp = openTemp();
+        const root = temp.at('context');
+        const lower = temp.at('lower');
+        for (const directory of [root, lower, join(root, 'sub'), join(lower, 'sub')]) mkdirSync(directory);
+        plant(root, above);
+        plant(lower, below);
+        plant(lower, [[['l'], { kind: 'link', target: '/etc' }]]);
+        // Large enough to be worth it.
+        if (!from.includes('/'))
+          plant(root, [[['a'], { kind: 'file', content: 'x'.repeat(1 << 20), mode: 0o644, mtime: 5 }]]);
+        const inputs: FileOpRequest['inputs'] = [
+          { kind: 'layers', directories: [lower] },
+          { kind: 'local', name: 'context', root, ignore: [], ignoreFile: '.dockerignore' },
+        ];
+        try {
+          const { form, tars, listings } = await bothWays(temp, { op: opOf(copyOf(from, to, change)), inputs });
+          forms.set(form, (forms.get(form) ?? 0) + 1);
+          for (const tar of tars) expect(tar.equals(tars[0] ?? tar)).toBe(true);
+          expect(listings[0]).toBe(listings[1]);
+        } catch (error) {
+          forms.set('failed', (forms.get('failed') ?? 0) + 1);
+          if (
+            !(error instanceof Error) ||
+            !('code' in error) ||
+            !/COPY_INVALID|PATH_INVALID|SOURCE_NOT_FOUND|LAYER_INVALID/.test(String(error.code))
+          )
+            throw error;
+        }
+      }),
+      { numRuns: 100 },
+    );
+    // Most are packed, some cannot be.
+    expect(forms.get('packed')).toBeGreaterThan(25);
+  }, 120_000);
+});
