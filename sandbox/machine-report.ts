@@ -1,3 +1,4 @@
+import type { NetworkDriverName } from './open-networks.ts';
 import { isBuildError } from '../src/core/error.ts';
 import { probeCapabilities, userNamespaces, type Capability } from './capabilities.ts';
 import { findProgram } from './find-program.ts';
@@ -26,6 +27,7 @@ export interface MachineReportRequest {
   readonly directory: string;
   readonly snapshotter?: 'auto' | 'overlay' | 'copy';
   readonly runtime?: string;
+  readonly networkDriver?: NetworkDriverName;
 }
 
 /** Tries out what a build would need of this machine; nothing of it is left. */
@@ -94,7 +96,9 @@ function choices(request: MachineReportRequest, capabilities: readonly Capabilit
     has('cgroups')
       ? { name: 'cgroups', choice: found.get('cgroups')?.detail ?? '', why: 'each step gets a group of its own' }
       : { name: 'cgroups', choice: 'none', why: 'no group may be made: no limits, no accounting' },
-    { name: 'network', choice: 'host', why: 'the default of steps without --network=none' },
+    request.networkDriver === undefined || request.networkDriver === 'auto'
+      ? { name: 'network', choice: 'host', why: 'the default of steps without --network=none' }
+      : { name: 'network', choice: request.networkDriver, why: 'as asked for' },
     request.runtime === undefined || request.runtime === 'native'
       ? { name: 'runtime', choice: 'native', why: 'our own helper' }
       : { name: 'runtime', choice: request.runtime, why: 'as asked for' },

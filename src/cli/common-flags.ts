@@ -57,6 +57,14 @@ export const commonFlags: readonly AnyFlag<CommonFlags>[] = [
     parse: last,
   },
   {
+    name: 'network-driver',
+    value: 'auto|host|bridge|pasta|slirp4netns',
+    env: ['TSBUILD_NETWORK_DRIVER'],
+    field: 'networkDriver',
+    doc: 'how RUN steps with the default network reach outside (default: auto, the network of the host)',
+    parse: (texts) => parseChoice('--network-driver', last(texts), ['auto', 'host', 'bridge', 'pasta', 'slirp4netns']),
+  },
+  {
     name: 'registry-mirror',
     value: 'REGISTRY=HOST[:PORT]',
     env: ['TSBUILD_REGISTRY_MIRRORS'],

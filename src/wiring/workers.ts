@@ -58,8 +58,13 @@ export async function openWorkers(options: StoreOptions, o: WorkerOptions = {}):
   };
 }
 
-function sandboxOptions({ snapshotter, runtime }: StoreOptions): Pick<StoreOptions, 'snapshotter' | 'runtime'> {
-  return { ...(snapshotter === undefined ? {} : { snapshotter }), ...(runtime === undefined ? {} : { runtime }) };
+function sandboxOptions(options: StoreOptions): Pick<SandboxRequest, 'snapshotter' | 'runtime' | 'networkDriver'> {
+  const { snapshotter, runtime, networkDriver } = options;
+  return {
+    ...(snapshotter === undefined ? {} : { snapshotter }),
+    ...(runtime === undefined ? {} : { runtime }),
+    ...(networkDriver === undefined ? {} : { networkDriver }),
+  };
 }
 
 /** What the caller says comes before the user's own configuration. */
