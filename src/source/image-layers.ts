@@ -45,42 +45,14 @@ const PROGRESS_MS = 50;
 export function openLayerFetcher(ports: LayerPorts): LayerFetcher {
   const fetches = new SharedTasks<Digest, void>();
   const unpacks = new SharedTasks<Digest, LayerStack>();
-
-  const fetchBlob = (blob: Descriptor, origin: ImageOrigin | undefined, o: LayersOptions): Promise<void> =>
-    fetches.run(blob.digest, (signal) => storeBlob(ports, { ...o, blob, origin, signal }), o.signal);
-
-  /** Blobs come in parallel; each layer is unpacked as soon as its blob and the layers below are there. */
-  const unpackAll = async (
-    layers: readonly ImageLayer[],
-    origin: ImageOrigin | undefined,
-    o: LayersOptions,
-  ): Promise<LayerStack> => {
-    const chains = chainIds(layers.map(({ diffId }) => diffId));
-    let stack = await knownPrefix(ports, chains);
-    for (const [place, layer] of layers.entries()) {
-      const chain = chains[place];
-      if (chain === undefined || place < stack.length) continue;
-      const lower = stack;
-      const unpack = async (signal: AbortSignal): Promise<LayerStack> => {
-        const present = await lookupChain(ports, chain);
-        if (present !== undefined) return present;
-        // With this task's own signal: whoever began the download may give up earlier.
-        await fetchBlob(layer.blob, origin, { ...o, signal });
-        const unpacked = [...lower, await unpackLayer(ports, { ...o, layer, lower, origin, signal })];
-        await recordChain(ports, chain, unpacked);
-        return unpacked;
-      };
-      stack = await unpacks.run(chain, unpack, o.signal);
-    }
-    return stack;
-  };
-
   return {
     fetch: async (layers, origin, o) => {
       const failed = new AbortController();
       const signal = o.signal === undefined ? failed.signal : AbortSignal.any([o.signal, failed.signal]);
-      const fetched = layers.map(({ blob }) => fetchBlob(blob, origin, { ...o, signal }));
-      const unpacked = unpackAll(layers, origin, { ...o, signal });
+      const fetchBlob = (blob: Descriptor, own: AbortSignal): Promise<void> =>
+        fetches.run(blob.digest, (task) => storeBlob(ports, { ...o, blob, origin, signal: task }), own);
+      const fetched = layers.map(({ blob }) => fetchBlob(blob, signal));
+      const unpacked = unpackAll(ports, { ...o, layers, origin, signal, unpacks, fetchBlob });
       try {
         // The first failure of a download counts, whichever layer is being waited for.
         return (await Promise.all([unpacked, ...fetched]))[0];
@@ -91,6 +63,37 @@ export function openLayerFetcher(ports: LayerPorts): LayerFetcher {
       }
     },
   };
+}
+
+interface UnpackAllRequest extends LayersOptions {
+  readonly layers: readonly ImageLayer[];
+  readonly origin: ImageOrigin | undefined;
+  readonly signal: AbortSignal;
+  /** By chain ID. */
+  readonly unpacks: SharedTasks<Digest, LayerStack>;
+  readonly fetchBlob: (blob: Descriptor, signal: AbortSignal) => Promise<void>;
+}
+
+/** Blobs come in parallel; each layer is unpacked as soon as its blob and the layers below are there. */
+async function unpackAll(ports: LayerPorts, o: UnpackAllRequest): Promise<LayerStack> {
+  const chains = chainIds(o.layers.map(({ diffId }) => diffId));
+  let stack = await knownPrefix(ports, chains);
+  for (const [place, layer] of o.layers.entries()) {
+    const chain = chains[place];
+    if (chain === undefined || place < stack.length) continue;
+    const lower = stack;
+    const unpack = async (signal: AbortSignal): Promise<LayerStack> => {
+      const present = await lookupChain(ports, chain);
+      if (present !== undefined) return present;
+      // With this task's own signal: whoever began the download may give up earlier.
+      await o.fetchBlob(layer.blob, signal);
+      const unpacked = [...lower, await unpackLayer(ports, { ...o, layer, lower, signal })];
+      await recordChain(ports, chain, unpacked);
+      return unpacked;
+    };
+    stack = await o.unpacks.run(chain, unpack, o.signal);
+  }
+  return stack;
 }
 
 /** The longest stack that is unpacked already: all of it, for an image that was used before. */

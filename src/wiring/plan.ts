@@ -1,6 +1,6 @@
 import type { BuildRequest } from '../build-request.ts';
 import type { Diagnostic } from '../core/diagnostic.ts';
-import { BuildError } from '../core/error.ts';
+import { BuildError, isBuildError } from '../core/error.ts';
 import { nearestName } from '../core/nearest-name.ts';
 import type { BuildGraph, VertexId } from '../core/graph.ts';
 import type { ImageDraft } from '../core/image.ts';
@@ -133,7 +133,7 @@ async function resolveImage(
     try {
       return await images.resolve(reference, { platform, strict, pull: request.pull ?? 'missing', signal });
     } catch (error) {
-      throw error instanceof BuildError ? (mistypedStage(error, reference, dockerfile) ?? error).at(range) : error;
+      throw isBuildError(error) ? (mistypedStage(error, reference, dockerfile) ?? error).at(range) : error;
     }
   });
 }
