@@ -39,34 +39,25 @@ export class WorkerFileBackend implements FileBackend {
   }
 
   async run(op: FileOp, inputs: readonly Tree[], o: JobOptions = {}): Promise<LayerId> {
-    const { store, pool, xattrs } = this.#work;
+    const { store } = this.#work;
+    const [first, ...rest] = inputs;
     using holds = new DisposableStack();
-    const paths: TreePaths[] = [];
-    for (const tree of inputs) paths.push(pathsOf(tree, holds.use(await store.hold(stackOf(tree), o)).directories));
-    await using pending = store.create();
-    const nowSeconds = Math.floor(Date.now() / 1000);
-    const args = {
-      op,
-      inputs: paths,
-      upper: pending.upper,
-      packed: pending.packed,
-      xattrs,
-      statCache: this.#statCache,
-      nowSeconds,
-    };
-    const { form, read } = await pool.call('runFileOp', args, o);
-    this.#checkUnchanged(op, inputs, read);
-    return pending.commit(form);
+    const others: TreePaths[] = [];
+    for (const tree of rest) others.push(pathsOf(tree, holds.use(await store.hold(stackOf(tree), o)).directories));
+    if (first === undefined) return await this.#run(op, { inputs, paths: others, ...o });
+    // As a rule it is what the new layer goes on, and little of it matters.
+    const run = (directories: readonly string[]): Promise<LayerId> =>
+      this.#run(op, { inputs, paths: [pathsOf(first, directories), ...others], ...o });
+    return await store.look(stackOf(first), run, o);
   }
 
   async readFile(stack: LayerStack, path: string, o: { readonly maxBytes: number }): Promise<Uint8Array | undefined> {
-    using hold = await this.#work.store.hold(stack);
-    return readFileInTree({ directories: hold.directories, path, maxBytes: o.maxBytes });
+    const { maxBytes } = o;
+    return this.#work.store.look(stack, (directories) => readFileInTree({ directories, path, maxBytes }));
   }
 
   async resolveUser(stack: LayerStack, user: string): Promise<ResolvedUser> {
-    using hold = await this.#work.store.hold(stack);
-    return resolveUserInTree({ directories: hold.directories, user });
+    return this.#work.store.look(stack, (directories) => resolveUserInTree({ directories, user }));
   }
 
   async exportTo(stack: LayerStack, to: string, o: JobOptions = {}): Promise<void> {
@@ -80,6 +71,20 @@ export class WorkerFileBackend implements FileBackend {
   ): AsyncIterable<Uint8Array> {
     using hold = await this.#work.store.hold(stack);
     yield* this.#work.pool.source('exportTar', { directories: hold.directories, epochSeconds: o.epochSeconds }, o);
+  }
+
+  async #run(
+    op: FileOp,
+    o: JobOptions & { readonly inputs: readonly Tree[]; readonly paths: readonly TreePaths[] },
+  ): Promise<LayerId> {
+    const { store, pool, xattrs } = this.#work;
+    await using pending = store.create();
+    const { upper, packed } = pending;
+    const nowSeconds = Math.floor(Date.now() / 1000);
+    const args = { op, inputs: o.paths, upper, packed, xattrs, statCache: this.#statCache, nowSeconds };
+    const { form, read } = await pool.call('runFileOp', args, { signal: o.signal });
+    this.#checkUnchanged(op, o.inputs, read);
+    return pending.commit(form);
   }
 
   get #statCache(): string {

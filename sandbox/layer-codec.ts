@@ -41,20 +41,21 @@ export class WorkerLayerCodec implements LayerCodec {
     const { store, pool } = this.#work;
     const packed = o.epochSeconds === undefined ? await this.#linkPacked(layer, o.to) : undefined;
     if (packed !== undefined) return packed;
-    using hold = await store.hold([...lower, layer], o);
-    const args = {
-      layer: store.directoryOf(layer),
-      lower: hold.directories.slice(0, -1),
-      to: o.to,
-      epochSeconds: o.epochSeconds,
+    using held = new DisposableStack();
+    held.use(await store.hold([layer], o));
+    const { to, epochSeconds } = o;
+    const write = (directories: readonly string[]): Promise<LayerTar> => {
+      const args = { layer: store.directoryOf(layer), lower: directories, to, epochSeconds };
+      return pool.call('writeTar', args, { signal: o.signal });
     };
-    return await pool.call('writeTar', args, { signal: o.signal });
+    return await store.look(lower, write, o);
   }
 
   /** A packed layer needs no reading: its tar is known. */
   async #linkPacked(layer: LayerId, to: string): Promise<LayerTar | undefined> {
     const { store } = this.#work;
-    using _held = await store.hold([layer], { form: 'any' });
+    using held = new DisposableStack();
+    held.use(await store.hold([layer], { form: 'any' }));
     return linkPackedTar(store.packedDirectoryOf(layer), to);
   }
 }

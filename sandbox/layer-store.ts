@@ -6,7 +6,9 @@ import { BuildError, invariant, isErrno } from '../src/core/error.ts';
 import type { LayerId, LayerStack } from '../src/core/snapshot.ts';
 import { tryLock, type FileLock } from './file-lock.ts';
 import type { LayerForm } from './file-jobs.ts';
-import { packedTarPath } from './packed-layer.ts';
+import { outlineDirectory } from './layer-outline.ts';
+import { isLayerPacked } from './outline-mark.ts';
+import { dropPackedTar, packedTarPath } from './packed-layer.ts';
 import { storeError } from './store-error.ts';
 import { treeUsage } from './tree-usage.ts';
 import { UnsyncedLayers } from './unsynced-layers.ts';
@@ -38,8 +40,8 @@ export type UnpackLayer = (
 ) => Promise<void>;
 
 interface HoldOptions {
-  /** `any`: only the lock matters. */
-  readonly form?: 'unpacked' | 'any';
+  /** `any`: only the lock matters. `outline`: looking at it may throw `LayerIsPacked`. */
+  readonly form?: 'unpacked' | 'outline' | 'any';
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -57,6 +59,7 @@ export class LayerStore implements AsyncDisposable {
   #syncing: Promise<unknown> | undefined;
   #owner: { readonly path: string; readonly lock: FileLock } | undefined;
   #count = 0;
+  #swept = false;
 
   constructor(stateDir: string, unpack: UnpackLayer = unexpectedly) {
     this.stateDir = stateDir;
@@ -77,6 +80,7 @@ export class LayerStore implements AsyncDisposable {
 
   /** Whether the layer is there, whole. */
   async has(layer: LayerId): Promise<boolean> {
+    this.#sweepOnce();
     await this.#unsynced.dropLost((lost) => this.#removeDirectory(lost));
     if (!SAFE_ID.test(layer)) return false;
     return (await isDirectory(this.directoryOf(layer))) || (await isDirectory(this.packedDirectoryOf(layer)));
@@ -105,12 +109,36 @@ export class LayerStore implements AsyncDisposable {
         this.#acquire(layer);
         layers.push(layer);
       }
-      if (form === 'unpacked') for (const layer of stack) await this.#unpacked(layer, signal);
+      const directories: string[] = [];
+      for (const layer of stack) {
+        const outline = form === 'outline' ? this.#outlineOf(layer) : undefined;
+        if (form !== 'any' && outline === undefined) await this.#unpacked(layer, signal);
+        directories.push(outline ?? this.directoryOf(layer));
+      }
+      return { directories, [Symbol.dispose]: release };
     } catch (error) {
       release();
       throw error;
     }
-    return { directories: stack.map((layer) => this.directoryOf(layer)), [Symbol.dispose]: release };
+  }
+
+  /**
+   * Does what needs only a few files of `stack`, if any: packed layers stay packed unless `use` comes upon one of their files. Then they
+   * are unpacked, and `use` is called once more.
+   */
+  async look<T>(
+    stack: LayerStack,
+    use: (directories: readonly string[]) => T | Promise<T>,
+    o: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<T> {
+    try {
+      using hold = await this.hold(stack, { ...o, form: 'outline' });
+      return await use(hold.directories);
+    } catch (error) {
+      if (!isLayerPacked(error)) throw error;
+    }
+    using hold = await this.hold(stack, o);
+    return await use(hold.directories);
   }
 
   /** A directory without anything in it. */
@@ -202,6 +230,13 @@ export class LayerStore implements AsyncDisposable {
     return unpacking;
   }
 
+  /** What stands for the files of a packed layer. */
+  #outlineOf(layer: LayerId): string | undefined {
+    if (existsSync(this.directoryOf(layer))) return undefined;
+    const outline = outlineDirectory(this.packedDirectoryOf(layer));
+    return existsSync(outline) ? outline : undefined;
+  }
+
   async #unpackLayer(layer: LayerId, signal: AbortSignal | undefined): Promise<void> {
     await using pending = this.create();
     const packed = this.packedDirectoryOf(layer);
@@ -213,7 +248,7 @@ export class LayerStore implements AsyncDisposable {
       // Another process was faster.
       if (!isErrno(error, 'ENOTEMPTY', 'EEXIST')) throw storeError(error, this.stateDir);
     }
-    await rm(packed, { recursive: true, force: true });
+    dropPackedTar(packed);
   }
 
   #acquire(layer: LayerId): void {
@@ -249,13 +284,20 @@ export class LayerStore implements AsyncDisposable {
     await rm(trash, { recursive: true, force: true });
   }
 
+  /** Removes what dead processes left, at the first use of the store: also a build that finds everything in the cache cleans up. */
+  #sweepOnce(): void {
+    if (this.#swept) return;
+    this.#swept = true;
+    sweep(join(this.stateDir, 'active'));
+  }
+
   /** This process' directory below `active/`, made at first use, after sweeping those of dead processes. */
   #claimOwner(): string {
     if (this.#owner !== undefined) return this.#owner.path;
     const active = join(this.stateDir, 'active');
     mkdirSync(join(this.stateDir, 'layers'), { recursive: true, mode: 0o700 });
     mkdirSync(active, { recursive: true, mode: 0o700 });
-    sweep(active);
+    this.#sweepOnce();
     for (;;) {
       const path = join(active, randomId(6));
       mkdirSync(path, { mode: 0o700 });
@@ -284,10 +326,19 @@ function unexpectedly(): never {
 
 /** Removes what processes left below `active/` that no longer run. Their mounts died with their namespaces. */
 function sweep(active: string): void {
-  for (const name of readdirSync(active)) {
+  for (const name of namesIn(active)) {
     const path = join(active, name);
     using lock = lockOrUndefined(path, 'exclusive');
     if (lock !== undefined) rmSync(path, { recursive: true, force: true });
+  }
+}
+
+function namesIn(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw error;
   }
 }
 

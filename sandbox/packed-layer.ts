@@ -1,4 +1,14 @@
-import { closeSync, constants, copyFileSync, linkSync, openSync, readFileSync, readSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import type { LayerTar } from '../src/core/layer-codec.ts';
@@ -9,6 +19,8 @@ import { type TarHandler, TarParser } from '../src/oci/tar-reader.ts';
 import type { ByteString } from './byte-string.ts';
 import type { FileCalls, JobContext } from './file-jobs.ts';
 import type { Metadata } from './layer-target.ts';
+import type { OverlayXattrs } from './extended-attributes.ts';
+import { writeOutline } from './layer-outline.ts';
 import { LayerWriter } from './layer-writer.ts';
 import { storeError } from './store-error.ts';
 import type { PackedTar } from './tar-layer.ts';
@@ -43,15 +55,22 @@ export function packedTarPath(directory: string): string {
 }
 
 /** Completes a packed layer whose tar is written. */
-export function writePackedRecord(directory: string, { diffId, size, root, nanoseconds }: PackedTar): void {
+export function writePackedRecord(directory: string, tar: PackedTar, xattrs: OverlayXattrs): void {
+  writeOutline(directory, tar, xattrs);
+  const { diffId, size, root, nanoseconds } = tar;
   const { mode, uid, gid, mtime } = root;
-  const xattrs = Array.from(root.xattrs, ([name, value]) => [name, value.toString('base64')] as const);
   const { buffer, byteOffset, byteLength } = nanoseconds;
   writeFileSync(join(directory, NANOSECONDS), new Uint8Array(buffer, byteOffset, byteLength), { mode: 0o600 });
   const record: v.InferInput<typeof recordSchema> = {
     diffId,
     size,
-    root: { mode, uid, gid, mtime, xattrs: xattrs.map(([name, value]) => [name, value]) },
+    root: {
+      mode,
+      uid,
+      gid,
+      mtime,
+      xattrs: Array.from(root.xattrs, ([name, value]) => [name, value.toString('base64')]),
+    },
   };
   writeFileSync(join(directory, RECORD), JSON.stringify(record), { mode: 0o600 });
 }
@@ -66,6 +85,11 @@ export function linkPackedTar(directory: string, to: string): LayerTar | undefin
     if (isErrno(error, 'ENOENT')) return undefined;
     throw error;
   }
+}
+
+/** Removes a packed layer that is unpacked now. The outline stays: somebody may be looking at it. */
+export function dropPackedTar(directory: string): void {
+  for (const name of [RECORD, TAR, NANOSECONDS]) rmSync(join(directory, name), { force: true });
 }
 
 /** Unpacks a packed layer into an empty directory of changes. @throws DIGEST_MISMATCH for a tar that is not what it was. */

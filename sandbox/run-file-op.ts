@@ -1,5 +1,5 @@
 import { mkdirSync, rmSync } from 'node:fs';
-import { BuildError, invariant, isErrno } from '../src/core/error.ts';
+import { BuildError, invariant, isBuildError, isErrno } from '../src/core/error.ts';
 import type { CopyAction, FileAction, MkdirAction, WriteAction } from '../src/core/graph.ts';
 import { baseName, type ByteString, fromText, parentPath, toText } from './byte-string.ts';
 import { copyFiles, isLarge } from './copy-action.ts';
@@ -10,7 +10,7 @@ import type { FileStat } from './file-stat.ts';
 import { FileStates } from './file-states.ts';
 import type { LayerTarget } from './layer-target.ts';
 import { LayerWriter } from './layer-writer.ts';
-import { madeBy, type MadeBy } from './made-by.ts';
+import { madeBy, type MadeBy, type MadeByRequest } from './made-by.ts';
 import { packedTarPath, writePackedRecord } from './packed-layer.ts';
 import { hostError, openSourceTree } from './source-tree.ts';
 import { storeError } from './store-error.ts';
@@ -41,7 +41,7 @@ async function runPacked(
     await using file = new TarFile(packedTarPath(request.packed));
     using writer = new TarLayer({ file, lower: lowerOf(request), xattrs: request.xattrs });
     const read = await runActions({ request, writer, unpacked: undefined, context });
-    writePackedRecord(request.packed, await writer.finish());
+    writePackedRecord(request.packed, await writer.finish(), request.xattrs);
     return { form: 'packed', read };
   } catch (error) {
     if (!(error instanceof NotInOnePass)) throw error;
@@ -152,11 +152,22 @@ function describe(run: Run, action: FileAction, source: 'host' | 'layers' = 'hos
   const { op, nowSeconds } = run.request;
   return madeBy({
     action,
-    owner: action.owner && resolveOwnership(userDirectories(run.request), action.owner),
+    owner: ownerOf(run.request, action),
     source,
     mtime: op.epochSeconds === undefined ? undefined : { seconds: op.epochSeconds, nanoseconds: 0 },
     now: { seconds: nowSeconds, nanoseconds: 0 },
   });
+}
+
+/** A directory that WORKDIR makes under a user whom the image does not know belongs to root. */
+function ownerOf(request: FileOpRequest, action: FileAction): MadeByRequest['owner'] {
+  if (action.owner === undefined) return undefined;
+  try {
+    return resolveOwnership(userDirectories(request), action.owner);
+  } catch (error) {
+    if (action.type === 'mkdir' && isBuildError(error) && error.code === 'USER_NOT_FOUND') return undefined;
+    throw error;
+  }
 }
 
 /** The layers that the operation's own goes on, oldest first. */

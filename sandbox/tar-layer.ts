@@ -23,7 +23,12 @@ interface Level extends LayerDirectory {
   unwritten: TarEntry | undefined;
   /** The name last begun in it: in byte order, only later ones can follow. */
   last: ByteString;
+  /** Whether it is on the way to what is written, not part of it: what is put into it is named in the outline. */
+  readonly outlined: boolean;
 }
+
+/** What a layer has on the way to what was put into it: directories, with attributes, and names that stand for all that is there and below. */
+export type LayerOutline = readonly { readonly path: ByteString; readonly directory: Metadata | undefined }[];
 
 /** A layer's tar, and what a tar does not tell of the layer. */
 export interface PackedTar extends LayerTar {
@@ -31,6 +36,8 @@ export interface PackedTar extends LayerTar {
   readonly root: Metadata;
   /** Of the entries' times, which are whole seconds in a layer tar, in the order of the entries. */
   readonly nanoseconds: Uint32Array;
+  /** Parents come first. */
+  readonly outline: LayerOutline;
 }
 
 const FIFO = typeBits('fifo');
@@ -53,6 +60,7 @@ export class TarLayer implements LayerTarget, Disposable {
   #resolved: { readonly path: ByteString; readonly real: ByteString } | undefined;
   #nanoseconds = new Uint32Array(1024);
   #entries = 0;
+  readonly #outline: LayerOutline[number][] = [];
 
   /** @param o.lower directories of the lower layers, oldest first. */
   constructor(o: { readonly file: TarFile; readonly lower: readonly string[]; readonly xattrs: OverlayXattrs }) {
@@ -61,7 +69,9 @@ export class TarLayer implements LayerTarget, Disposable {
     this.#tree = o.lower.length === 0 ? undefined : openTree(o.lower.toReversed());
     this.#rootMetadata =
       this.#tree === undefined ? NEW_ROOT : { ...directoryStat(this.#tree), xattrs: contentXattrs(this.#tree.top) };
-    this.#levels = [{ path: '' as ByteString, lower: this.#tree, unwritten: undefined, last: '' as ByteString }];
+    this.#levels = [
+      { path: '' as ByteString, lower: this.#tree, unwritten: undefined, last: '' as ByteString, outlined: true },
+    ];
   }
 
   resolve(path: ByteString): ByteString {
@@ -107,20 +117,21 @@ export class TarLayer implements LayerTarget, Disposable {
     for (const name of names.slice(depth)) {
       const parent = this.#top();
       const { path: childPath, lower } = this.#begin(parent, name);
-      if (lower === undefined) this.#push(childPath, { lower, metadata: made(childPath), as: 'written' });
-      else {
-        const metadata = { ...directoryStat(lower), xattrs: contentXattrs(lower.top) };
-        this.#push(childPath, { lower, metadata, as: 'unwritten' });
-      }
+      const metadata =
+        lower === undefined ? made(childPath) : { ...directoryStat(lower), xattrs: contentXattrs(lower.top) };
+      this.#outline.push({ path: childPath, directory: metadata });
+      this.#push(childPath, { lower, metadata, as: lower === undefined ? 'written' : 'unwritten', outlined: true });
     }
     return this.#top();
   }
 
   enterNew(parent: LayerDirectory, name: ByteString, metadata: Metadata): LayerDirectory {
-    const { path, lower } = this.#begin(this.#goTo(parent), name);
+    const level = this.#goTo(parent);
+    const { path, lower } = this.#begin(level, name);
+    if (level.outlined) this.#outline.push({ path, directory: undefined });
     const below = lower && { ...directoryStat(lower), xattrs: contentXattrs(lower.top) };
     const isSame = below !== undefined && sameMetadata(below, metadata);
-    this.#push(path, { lower, metadata, as: isSame ? 'unwritten' : 'written' });
+    this.#push(path, { lower, metadata, as: isSame ? 'unwritten' : 'written', outlined: false });
     return this.#top();
   }
 
@@ -181,6 +192,7 @@ export class TarLayer implements LayerTarget, Disposable {
       ...(await this.#file.finish()),
       root: this.#rootMetadata,
       nanoseconds: this.#nanoseconds.subarray(0, this.#entries),
+      outline: this.#outline,
     };
   }
 
@@ -216,7 +228,9 @@ export class TarLayer implements LayerTarget, Disposable {
     const level = this.#goTo(directory);
     this.#checkNew(level, name);
     level.last = name;
-    return joinPath(level.path, name);
+    const path = joinPath(level.path, name);
+    if (level.outlined) this.#outline.push({ path, directory: undefined });
+    return path;
   }
 
   /** Begins the directory `name`; gives its path and what lower layers have there. */
@@ -230,9 +244,14 @@ export class TarLayer implements LayerTarget, Disposable {
 
   #push(
     path: ByteString,
-    o: { readonly lower: TreeDirectory | undefined; readonly metadata: Metadata; readonly as: 'written' | 'unwritten' },
+    o: {
+      readonly lower: TreeDirectory | undefined;
+      readonly metadata: Metadata;
+      readonly as: 'written' | 'unwritten';
+      readonly outlined: boolean;
+    },
   ): void {
-    const level: Level = { path, lower: o.lower, unwritten: undefined, last: '' as ByteString };
+    const level: Level = { ...o, path, unwritten: undefined, last: '' as ByteString };
     this.#levels.push(level);
     const entry = entryOf(path, 'directory', o.metadata);
     if (o.as === 'written') this.#add(entry, o.metadata);

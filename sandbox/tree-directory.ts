@@ -2,6 +2,7 @@ import { check, cName, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY,
 import { fromBytes, fromText, type ByteString } from './byte-string.ts';
 import { isWhiteout, lookupStat, statOf, type FileStat } from './file-stat.ts';
 import { isOpaque } from './extended-attributes.ts';
+import { checkKnown } from './outline-mark.ts';
 
 /**
  * An open directory of a tree: what several layers have at one path, seen as one, by overlayfs' rules; a directory of the host is a tree
@@ -57,6 +58,7 @@ export function lookupEntry(directory: TreeDirectory, name: ByteString): TreeEnt
     const stat = lookupStat(part, name);
     if (stat === undefined) continue;
     if (isWhiteout(stat)) return undefined;
+    checkKnown(stat);
     const below = stat.type === 'directory' && i + 1 < parts.length ? mergedBelow(name, parts.slice(i)) : [part];
     return { name, stat, parts: below };
   }
@@ -160,6 +162,7 @@ function mergedBelow(name: ByteString, parts: readonly number[]): readonly numbe
   for (const part of parts) {
     const stat = merged.length === 0 ? undefined : lookupStat(part, name);
     if (merged.length > 0 && stat === undefined) continue;
+    if (stat !== undefined) checkKnown(stat);
     if (stat !== undefined && stat.type !== 'directory') break;
     merged.push(part);
     if (isOpaqueAt(part, name)) break;

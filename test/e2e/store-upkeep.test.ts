@@ -1,6 +1,7 @@
-import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { ImageInspection } from '../../src/store-handle.ts';
 import { type BusyboxRegistry, openBusyboxRegistry } from '../support/busybox-image.ts';
 import { describeWith } from '../support/requires.ts';
 import { builtDigest, openRig, type Rig } from '../support/rig.ts';
@@ -61,8 +62,9 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e store upkeep
     await rig.succeed(['verify-store']);
     expect(await build(rig, '-t', 'app')).toContain('1 cached, 1 ran');
     const digest = await builtDigest(join(rig.work, 'metadata.json'));
-    const [blob = ''] = await readdir(join(rig.store, 'blobs/sha256'));
-    await appendFile(join(rig.store, 'blobs/sha256', blob), 'x');
+    const [image] = JSON.parse((await rig.succeed(['inspect', 'app'])).stdout) as readonly ImageInspection[];
+    const config = image?.platforms[0]?.configDigest.slice('sha256:'.length) ?? '';
+    await appendFile(join(rig.store, 'blobs/sha256', config), 'x');
     expect((await rig.run(['verify-store'])).status).toBe(1);
     await rig.succeed(['verify-store', '--repair']);
     await rig.succeed(['verify-store']);

@@ -1,14 +1,19 @@
 import { execFileSync } from 'node:child_process';
-import { linkSync, lutimesSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, lutimesSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { CopyAction, FileOp } from '../../src/core/graph.ts';
+import type { LayerId } from '../../src/core/snapshot.ts';
+import { digestOf } from '../../src/oci/digest.ts';
 import type { FileOpRequest } from '../../sandbox/file-jobs.ts';
 import { runFileOp } from '../../sandbox/run-file-op.ts';
 import { writeLayerTar } from '../../sandbox/layer-diff.ts';
 import { linkPackedTar, unpackLayer } from '../../sandbox/packed-layer.ts';
+import { contextOf } from '../contracts/file-backend.ts';
+import { seen } from '../contracts/snapshotter.ts';
 import { describeWith } from '../support/requires.ts';
+import { openSandboxRig } from '../support/sandbox-rig.ts';
 import { openTemp, type TemporaryDirectory } from '../support/temp.ts';
 
 const context = { checkpoint: () => undefined };
@@ -193,4 +198,47 @@ describeWith(['root', 'overlay'], 'packed layers', () => {
     // Most are packed, some cannot be.
     expect(forms.get('packed')).toBeGreaterThan(25);
   }, 120_000);
+
+  it('stay packed below copies that go elsewhere, and unpack for whoever needs their files', async () => {
+    await using rig = await openSandboxRig('overlay');
+    using temp = openTemp();
+    const source = contextOf(temp, { 'd/f': 'F', 'd/in/g': 'G', h: 'H', 'other/x': 'X' });
+    const { files, layers, snapshotter } = rig.sandbox;
+    const run = (stack: readonly LayerId[], action: CopyAction): Promise<LayerId> =>
+      files.run(opOf(action), [{ kind: 'layers', stack }, source]);
+    const isPacked = (layer: LayerId): boolean => !existsSync(join(rig.stateDir, 'layers', layer, 'fs'));
+    const one = await run([], copyOf(['/d'], '/to'));
+    const two = await run([one], copyOf(['/other'], '/elsewhere'));
+    const three = await run([one, two], copyOf(['/h'], '/to/h'));
+    const root = await run([], copyOf(['/d'], '/'));
+    const onRoot = await run([root], copyOf(['/h'], '/in'));
+    expect(isPacked(root)).toBe(false);
+    expect(await seen(rig.sandbox, [root, onRoot], 'cat in/h f')).toBe('HF');
+    expect([one, two, three].map(isPacked)).toEqual([true, true, false]);
+    expect(await snapshotter.has(one)).toBe(true);
+    expect((await snapshotter.usage(one)).bytes).toBeGreaterThan(2048);
+    expect(await files.resolveUser([one, two], '5')).toMatchObject({ uid: 5 });
+    expect(await files.readFile([one, two], '/etc/passwd', { maxBytes: 10 })).toBeUndefined();
+    await layers.writeTar(three, [one, two], { to: temp.at('three') });
+    const tar = await layers.writeTar(one, [], { to: temp.at('one') });
+    await expect(layers.writeTar(one, [], { to: temp.at('one') })).rejects.toMatchObject({ code: 'EEXIST' });
+    expect(digestOf(readFileSync(temp.at('one')))).toBe(tar.diffId);
+    expect([one, two].map(isPacked)).toEqual([true, true]);
+    await expect(run([one, two], copyOf(['/h'], '/to/f/'))).rejects.toMatchObject({ code: 'COPY_INVALID' });
+    expect([one, two].map(isPacked)).toEqual([false, false]);
+    expect(await seen(rig.sandbox, [one, two, three], 'cat to/f to/in/g to/h elsewhere/x')).toBe('FGHX');
+    expect(await layers.writeTar(one, [], { to: temp.at('again') })).toEqual(tar);
+    await snapshotter.remove(one);
+    expect(await snapshotter.has(one)).toBe(false);
+  });
+
+  it('a tar that was changed on disk is found when it is unpacked', async () => {
+    await using rig = await openSandboxRig('overlay');
+    using temp = openTemp();
+    const source = contextOf(temp, { 'd/f': 'original' });
+    const layer = await rig.sandbox.files.run(opOf(copyOf(['/d'], '/')), [{ kind: 'layers', stack: [] }, source]);
+    const tar = join(rig.stateDir, 'layers', layer, 'packed', 'layer.tar');
+    writeFileSync(tar, readFileSync(tar, 'latin1').replace('original', 'imposter'), 'latin1');
+    await expect(rig.sandbox.snapshotter.view([layer])).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
+  });
 });
