@@ -148,6 +148,13 @@ export class LayerStore implements AsyncDisposable {
     return path;
   }
 
+  /** A directory for trials; like all that is this process' own it is swept after a crash. */
+  scratchDirectory(): string {
+    const path = join(this.#claimOwner(), 'scratch');
+    mkdirSync(path, { recursive: true });
+    return path;
+  }
+
   /** A new directory of changes. */
   create(): PendingLayer {
     try {

@@ -53,7 +53,7 @@ export class ChosenSnapshotter implements Snapshotter {
 }
 
 async function chooseSnapshotter({ store, pool, xattrs, kind, notes }: SnapshotterRequest): Promise<Snapshotter> {
-  const reason = kind === 'copy' ? 'not wanted' : await overlayProblem(store.stateDir, xattrs);
+  const reason = kind === 'copy' ? 'not wanted' : await overlayProblem(store, xattrs);
   if (reason === undefined) return new OverlaySnapshotter(store, xattrs);
   if (kind === 'overlay')
     throw new BuildError('KERNEL_FEATURE_MISSING', {
@@ -67,13 +67,14 @@ async function chooseSnapshotter({ store, pool, xattrs, kind, notes }: Snapshott
 }
 
 /** Why overlayfs does not work on the store's file system; tried once per boot. */
-async function overlayProblem(stateDir: string, xattrs: OverlayXattrs): Promise<string | undefined> {
+async function overlayProblem(store: LayerStore, xattrs: OverlayXattrs): Promise<string | undefined> {
+  const { stateDir } = store;
   const memory = join(stateDir, 'overlay-probe');
   const boot = readText('/proc/sys/kernel/random/boot_id')?.trim() ?? '';
   const key = `${boot} ${xattrs} ${process.geteuid?.() ?? 0}`;
   if (readText(memory) === `${key} works`) return undefined;
   await using pool = new WorkerPool();
-  const problem = await pool.call('probeOverlay', { directory: join(stateDir, 'tmp'), xattrs });
+  const problem = await pool.call('probeOverlay', { directory: store.scratchDirectory(), xattrs });
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   if (problem === undefined) writeFileSync(memory, `${key} works`);
   return problem;
