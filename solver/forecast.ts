@@ -1,7 +1,14 @@
-import type { CacheIndex, CacheKey, CacheRecord } from '../src/core/cache.ts';
+import type { CacheIndex, CacheRecord } from '../src/core/cache.ts';
 import { BuildError, invariant } from '../src/core/error.ts';
 import type { FileBackend } from '../src/core/file-backend.ts';
-import { reachable, type BuildGraph, type Source, type Vertex, type VertexId } from '../src/core/graph.ts';
+import {
+  reachable,
+  refreshedVertices,
+  type BuildGraph,
+  type Source,
+  type Vertex,
+  type VertexId,
+} from '../src/core/graph.ts';
 import type { LayerId } from '../src/core/snapshot.ts';
 import type { Tree } from '../src/core/tree.ts';
 import type { KeyField } from './cache-key.ts';
@@ -10,6 +17,7 @@ import { execCacheMap } from './ops/exec.ts';
 import { fileCacheMap } from './ops/file.ts';
 import { traceSteps, type StepTrace } from './step-trace.ts';
 import { VertexKeys } from './vertex-keys.ts';
+import { lookupRecord } from './lookup-record.ts';
 
 /** What forecasting needs; nothing of it fetches, and nothing is made. */
 export interface ForecastPorts {
@@ -53,10 +61,11 @@ class ForecastRun {
   readonly #signal: AbortSignal;
   readonly #keys: VertexKeys;
   readonly #expected = new Map<VertexId, Promise<Expected>>();
-  readonly #refreshed = new Map<VertexId, boolean>();
+  readonly #refreshed: ReadonlySet<VertexId>;
 
   constructor(graph: BuildGraph, ports: ForecastPorts, signal: AbortSignal) {
     this.#graph = graph;
+    this.#refreshed = refreshedVertices(graph);
     this.#ports = ports;
     this.#signal = signal;
     this.#keys = new VertexKeys({
@@ -101,7 +110,8 @@ class ForecastRun {
     if (vertex.op.kind === 'source') return this.#lookAtSource(vertex.op.source);
     const recipe = await this.#keys.recipe(vertex);
     const isStep = vertex.op.kind !== 'merge';
-    const byRecipe = isStep && !this.#isRefreshed(vertex) ? await this.#lookup(recipe?.key) : undefined;
+    const byRecipe =
+      isStep && !this.#refreshed.has(vertex.id) ? await lookupRecord(this.#ports, recipe?.key) : undefined;
     if (byRecipe !== undefined) return cached(byRecipe);
     const inputs = await Promise.all(vertex.inputs.map((input) => this.#expect(input)));
     const trees = inputs.flatMap(({ tree }) => (tree === undefined ? [] : [tree]));
@@ -109,7 +119,7 @@ class ForecastRun {
     if (vertex.meta.ignoreCache === true) return { state: 'would-run' };
     if (trees.length === inputs.length) {
       const result = await this.#keys.result(vertex, trees);
-      const byResult = await this.#lookup(result.key);
+      const byResult = await lookupRecord(this.#ports, result.key);
       return byResult === undefined ? { state: 'would-run' } : cached(byResult);
     }
     const { inputs: uses } = await this.#cacheMap(vertex);
@@ -121,24 +131,6 @@ class ForecastRun {
     const tree = await this.#ports.sourceTree(source);
     if (tree !== undefined) return { state: 'cached', tree };
     return { state: source.type === 'image' ? 'would-run' : 'may-run' };
-  }
-
-  async #lookup(key: CacheKey | undefined): Promise<CacheRecord | undefined> {
-    const record = key === undefined ? undefined : await this.#ports.index.lookup(key);
-    if (record === undefined) return undefined;
-    const present = await Promise.all(record.stack.map((layer) => this.#ports.hasLayer(layer)));
-    return present.every(Boolean) ? record : undefined;
-  }
-
-  /** Whether this vertex or one below it is to run anew. */
-  #isRefreshed(vertex: Vertex): boolean {
-    let refreshed = this.#refreshed.get(vertex.id);
-    if (refreshed === undefined) {
-      refreshed =
-        vertex.meta.ignoreCache === true || vertex.inputs.some((input) => this.#isRefreshed(this.#vertex(input)));
-      this.#refreshed.set(vertex.id, refreshed);
-    }
-    return refreshed;
   }
 
   #cacheMap(vertex: Vertex): Promise<CacheMap> {

@@ -1,8 +1,15 @@
-import type { CacheIndex, CacheKey, CacheRecord } from '../src/core/cache.ts';
+import type { CacheIndex, CacheRecord } from '../src/core/cache.ts';
 import type { SlotPool } from '../src/core/concurrency.ts';
 import { BuildError, invariant } from '../src/core/error.ts';
 import type { FileBackend } from '../src/core/file-backend.ts';
-import { reachable, type BuildGraph, type Op, type Vertex, type VertexId } from '../src/core/graph.ts';
+import {
+  reachable,
+  refreshedVertices,
+  type BuildGraph,
+  type Op,
+  type Vertex,
+  type VertexId,
+} from '../src/core/graph.ts';
 import type { ProgressListener } from '../src/core/progress.ts';
 import type { LayerId, LayerStack } from '../src/core/snapshot.ts';
 import type { StepLocks } from '../src/core/step-locks.ts';
@@ -11,6 +18,7 @@ import { formatFields } from './cache-key.ts';
 import type { CacheMap, OpContext, OpHandler, OpHandlers, OpResult } from './op-handler.ts';
 import { traceSteps, type StepTrace } from './step-trace.ts';
 import { VertexKeys, type ExplainedKey } from './vertex-keys.ts';
+import { lookupRecord } from './lookup-record.ts';
 
 /** What the solver needs of the rest. */
 export interface SolverPorts {
@@ -67,12 +75,13 @@ class SolveRun {
   readonly #keys: VertexKeys;
   readonly #trees = new Map<VertexId, Promise<Tree>>();
   readonly #cacheMaps = new Map<VertexId, Promise<CacheMap>>();
-  readonly #refreshed = new Map<VertexId, boolean>();
+  readonly #refreshed: ReadonlySet<VertexId>;
   readonly #finished = new Set<VertexId>();
   readonly #outcomes = new Map<VertexId, StepOutcome>();
 
   constructor(graph: BuildGraph, ports: SolverPorts, signal: AbortSignal) {
     this.#graph = graph;
+    this.#refreshed = refreshedVertices(graph);
     this.#ports = ports;
     this.#signal = AbortSignal.any([signal, this.#failure.signal]);
     this.#keys = new VertexKeys({
@@ -118,17 +127,17 @@ class SolveRun {
     const map = await this.#cacheMap(vertex);
     if (map.records === 'never') return this.#run(vertex, await this.#inputs(vertex));
     const recipe = await this.#keys.recipe(vertex);
-    const recorded = this.#isRefreshed(vertex) ? undefined : recipe?.key;
-    const byRecipe = await this.#lookup(recorded);
+    const recorded = this.#refreshed.has(vertex.id) ? undefined : recipe?.key;
+    const byRecipe = await lookupRecord(this.#ports, recorded);
     if (byRecipe !== undefined) return this.#finishCached(vertex, byRecipe);
     const inputs = await this.#inputs(vertex);
     const result = await this.#keys.result(vertex, inputs);
     if (vertex.meta.ignoreCache === true) return this.#runRecorded(vertex, inputs, result);
     // By recipe: two processes that unpack one base image at the same time have different layers for it.
     await using _ = await this.#ports.locks.hold(recorded ?? result.key, { signal: this.#signal });
-    const meanwhile = await this.#lookup(recorded);
+    const meanwhile = await lookupRecord(this.#ports, recorded);
     if (meanwhile !== undefined) return this.#finishCached(vertex, meanwhile);
-    const byResult = await this.#lookup(result.key);
+    const byResult = await lookupRecord(this.#ports, result.key);
     // Awaited here: what is held is given back when this function ends.
     if (byResult === undefined) return await this.#runRecorded(vertex, inputs, result);
     if (recipe !== undefined) await this.#ports.index.record([recipe.key], byResult);
@@ -202,24 +211,6 @@ class SolveRun {
     for (const id of this.#graph.keys()) {
       if (!this.#finished.has(id)) this.#ports.emit({ type: 'completed', step: id, cached: 'yes', timeMs: Date.now() });
     }
-  }
-
-  async #lookup(key: CacheKey | undefined): Promise<CacheRecord | undefined> {
-    const record = key === undefined ? undefined : await this.#ports.index.lookup(key);
-    if (record === undefined) return undefined;
-    const present = await Promise.all(record.stack.map((layer) => this.#ports.hasLayer(layer)));
-    return present.every(Boolean) ? record : undefined;
-  }
-
-  /** Whether this vertex or one below it must run anew: what its recipe was recorded for may then be outdated. */
-  #isRefreshed(vertex: Vertex): boolean {
-    let refreshed = this.#refreshed.get(vertex.id);
-    if (refreshed === undefined) {
-      refreshed =
-        vertex.meta.ignoreCache === true || vertex.inputs.some((input) => this.#isRefreshed(this.#vertex(input)));
-      this.#refreshed.set(vertex.id, refreshed);
-    }
-    return refreshed;
   }
 
   #cacheMap(vertex: Vertex): Promise<CacheMap> {

@@ -300,3 +300,13 @@ function stackedInputs({ op, inputs }: Vertex): readonly VertexId[] {
       return op.base === 'input' ? inputs.slice(0, 1) : [];
   }
 }
+
+/** The vertices that must run anew: those that ignore the cache, and all that lie on them. What was recorded for their recipes may be outdated. */
+export function refreshedVertices(graph: BuildGraph): ReadonlySet<VertexId> {
+  const refreshed = new Set<VertexId>();
+  // Inputs come first.
+  for (const { id, inputs, meta } of graph.values()) {
+    if (meta.ignoreCache === true || inputs.some((input) => refreshed.has(input))) refreshed.add(id);
+  }
+  return refreshed;
+}

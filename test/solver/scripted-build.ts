@@ -1,11 +1,12 @@
 import type { CacheKey, CacheRecord } from '../../src/core/cache.ts';
 import { SlotPool } from '../../src/core/concurrency.ts';
-import { GraphBuilder, type ExecOp, type FileOp, type VertexId } from '../../src/core/graph.ts';
+import { GraphBuilder, type FileOp, type VertexId } from '../../src/core/graph.ts';
 import type { ProgressEvent } from '../../src/core/progress.ts';
 import type { LayerId, LayerStack } from '../../src/core/snapshot.ts';
 import type { LocalTree, Tree } from '../../src/core/tree.ts';
 import { digestOf } from '../../src/oci/digest.ts';
 import { forecast, type Forecast } from '../../solver/forecast.ts';
+import { execOp } from './exec-op.ts';
 import { execCacheMap } from '../../solver/ops/exec.ts';
 import { fileCacheMap } from '../../solver/ops/file.ts';
 import { mergeHandler } from '../../solver/ops/merge.ts';
@@ -61,25 +62,8 @@ export class ScriptedBuild {
     inputs: readonly VertexId[] = [],
     o: { ignoreCache?: boolean; env?: readonly string[] } = {},
   ): VertexId {
-    const op: ExecOp = {
-      kind: 'exec',
-      root: inputs.length === 0 ? 'scratch' : 'input',
-      args: [command],
-      env: o.env ?? [],
-      cwd: '/',
-      user: '',
-      hostname: 'buildkitsandbox',
-      network: 'none',
-      security: 'sandbox',
-      mounts: [],
-      secretEnv: [],
-      devices: [],
-      proxyEnv: [],
-      extraHosts: [],
-      ulimits: [],
-      resources: {},
-      platform: { os: 'linux', architecture: 'amd64' },
-    };
+    const root = inputs.length === 0 ? 'scratch' : 'input';
+    const op = execOp({ root, args: [command], env: o.env ?? [], network: 'none' });
     const range = { file: 'Dockerfile', start: { line: 1, column: 1 }, end: { line: 1, column: 4 } };
     return this.builder.add(op, inputs, { name: `RUN ${command}`, location: range, ...o });
   }
