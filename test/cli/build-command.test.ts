@@ -314,19 +314,22 @@ time    0.6s, 5 steps: 3 cached, 2 ran
 describe('build: progress', () => {
   test('is plain where standard error is no terminal, or CI', async () => {
     expect(await showing({})).toMatch(/^#1 RUN x\n#1 DONE 0.0s\n\n/);
-    expect(await showing({ stderr: new MemoryStream('terminal'), env: { CI: '1', NO_COLOR: '1' } })).toMatch(
-      /^#1 RUN x\n#1 DONE/,
-    );
-    expect(await showing({ stderr: new MemoryStream('terminal'), env: { TERM: 'dumb' } }, '--progress=tty')).toMatch(
-      /^#1 RUN x\n#1 DONE/,
-    );
+    expect(
+      await showing({ stderr: new MemoryStream('terminal'), env: { HOME: '/nonexistent', CI: '1', NO_COLOR: '1' } }),
+    ).toMatch(/^#1 RUN x\n#1 DONE/);
+    expect(
+      await showing(
+        { stderr: new MemoryStream('terminal'), env: { HOME: '/nonexistent', TERM: 'dumb' } },
+        '--progress=tty',
+      ),
+    ).toMatch(/^#1 RUN x\n#1 DONE/);
   });
 
   test('follows the environment, and the flag before it', async () => {
-    const env = { TSBUILD_PROGRESS: 'rawjson', BUILDKIT_PROGRESS: 'plain' };
+    const env = { HOME: '/nonexistent', TSBUILD_PROGRESS: 'rawjson', BUILDKIT_PROGRESS: 'plain' };
     expect(await showing({ env })).toMatch(/^\{"vertexes"/);
     expect(await showing({ env }, '--progress', 'plain')).toMatch(/^#1 RUN x/);
-    expect(await showing({ env: { BUILDKIT_PROGRESS: 'rawjson' } })).toMatch(/^\{"vertexes"/);
+    expect(await showing({ env: { HOME: '/nonexistent', BUILDKIT_PROGRESS: 'rawjson' } })).toMatch(/^\{"vertexes"/);
   });
 });
 

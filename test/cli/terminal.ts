@@ -47,7 +47,12 @@ export async function openTerminal({ columns, rows }: { columns: number; rows: n
       // The pane waits, so that options are set before the program can end.
       await tmux('new-session', '-d', ...size, 'cat');
       await tmux('set-option', '-g', 'remain-on-exit', 'on', ';', 'set-option', '-g', 'status', 'off');
-      await tmux('respawn-pane', '-k', `env -u CI -u NO_COLOR LANG=C.UTF-8 ${command}; echo $? > '${statusFile}'`);
+      // Ctrl-C is for the program: a shell such as dash would end with it, before it has told the status.
+      await tmux(
+        'respawn-pane',
+        '-k',
+        `trap : INT; env -u CI -u NO_COLOR LANG=C.UTF-8 ${command}; echo $? > '${statusFile}'`,
+      );
     },
     resize: async (width, height) => {
       await tmux('resize-window', '-x', String(width), '-y', String(height));
