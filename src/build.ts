@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { BuildRequest, BuildResult, StoreOptions } from './build-request.ts';
 import { SlotPool } from './core/concurrency.ts';
+import { together } from './core/together.ts';
 import { BuildError } from './core/error.ts';
 import { layerVertices } from './core/graph.ts';
 import type { Diagnostic } from './core/diagnostic.ts';
@@ -63,12 +64,14 @@ export async function build(
     steps: new SlotPool(2 * Math.max(2, availableParallelism())),
   };
 
-  const plans = await Promise.all(
-    platforms.map((platform) => plan(dockerfile, request, platform, { inputs, images: workers.images, emit, signal })),
+  const plans = await together(
+    platforms,
+    (platform, own) => plan(dockerfile, request, platform, { inputs, images: workers.images, emit, signal: own }),
+    signal,
   );
   const warnings = warn(plans, dockerfile, request);
   announce(plans, emit);
-  const solved = await Promise.all(plans.map((each) => solvePlan(each, shared)));
+  const solved = await together(plans, (each, own) => solvePlan(each, { ...shared, signal: own }), signal);
   const [exported, explanations] = await both(
     exportAll(solved, request, { workers, assembler, emit, signal }),
     Promise.all(solved.map((each) => keepHistory(each, dockerfile, shared))),

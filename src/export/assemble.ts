@@ -1,6 +1,7 @@
 import type { CacheKey, LayerInfo } from '../core/cache.ts';
 import type { ContentStore } from '../core/content.ts';
 import { recordChain } from '../core/layer-chain.ts';
+import { together } from '../core/together.ts';
 import type { AssembledImage, AssembleRequest } from '../core/image.ts';
 import type { LayerId, LayerStack } from '../core/snapshot.ts';
 import type { ResolvedImage } from '../core/source.ts';
@@ -39,7 +40,7 @@ export function openAssembler(ports: AssemblePorts): Assembler {
     },
     assemble: async (request, o = {}) => {
       const layers = await describeLayers(tars, request);
-      const written = await Promise.all(layers.map((layer) => blobs.write(layer, request, o)));
+      const written = await together(layers, (layer, signal) => blobs.write(layer, request, { signal }), o.signal);
       o.signal?.throwIfAborted();
       await recordChains(ports, request, layers);
       return writeDocuments(ports.content, request, written);
@@ -63,16 +64,14 @@ async function recordChains(
 async function describeLayers(tars: LayerTars, request: AssembleRequest): Promise<readonly ImageLayer[]> {
   const ofBases = baseBlobs(request.bases);
   const rewrite = request.timestamps === 'rewrite' ? request.epochSeconds : undefined;
-  return Promise.all(
-    request.stack.map(async (layer, place) => {
-      const tar = { layer, lower: request.stack.slice(0, place) };
-      const info = await tars.describe(tar);
-      const base = ofBases.get(info.diffId);
-      if (base !== undefined || rewrite === undefined) return { tar, info, base };
-      const rewritten = { ...tar, epochSeconds: rewrite };
-      return { tar: rewritten, info: await tars.describe(rewritten) };
-    }),
-  );
+  const tarsBelow = request.stack.map((layer, place) => ({ layer, lower: request.stack.slice(0, place) }));
+  return together(tarsBelow, async (tar) => {
+    const info = await tars.describe(tar);
+    const base = ofBases.get(info.diffId);
+    if (base !== undefined || rewrite === undefined) return { tar, info, base };
+    const rewritten = { ...tar, epochSeconds: rewrite };
+    return { tar: rewritten, info: await tars.describe(rewritten) };
+  });
 }
 
 /** The bases' blobs by the diff ID of their content. */

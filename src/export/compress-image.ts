@@ -1,3 +1,4 @@
+import { together } from '../core/together.ts';
 import { decodeIndex, encodeDocument } from '../oci/decode.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Index, Manifest } from '../oci/manifest.ts';
@@ -19,10 +20,10 @@ export interface CompressImageRequest extends CompressionWish {
  */
 export async function compressImage(ports: CompressorPorts, request: CompressImageRequest): Promise<Descriptor> {
   const compressor = new LayerCompressor(ports);
-  const convert = async (image: Descriptor): Promise<Descriptor> => {
-    if (!isIndexType(image.mediaType)) return convertManifest(ports, { ...request, image, compressor });
+  const convert = async (image: Descriptor, signal = request.signal): Promise<Descriptor> => {
+    if (!isIndexType(image.mediaType)) return convertManifest(ports, { ...request, image, signal, compressor });
     const index = await readDecoded(ports.content, image, decodeIndex);
-    const manifests = await Promise.all(index.manifests.map(convert));
+    const manifests = await together(index.manifests, convert, signal);
     return writeChanged(ports, image, { before: index, after: { ...index, manifests } });
   };
   return convert(request.image);
@@ -40,14 +41,13 @@ async function convertManifest(
   const family = image.mediaType === MediaTypes.dockerManifest ? 'docker' : 'oci';
   const mediaType = familyMediaType(wish.compression, family);
   if (mediaType === undefined) return image;
-  const layers = await Promise.all(
-    manifest.layers.map(async (layer) => {
-      if (layerCompression(layer.mediaType) !== 'uncompressed') return layer;
-      const tar = { diffId: layer.digest, open: () => ports.content.read(layer, { signal }) };
-      const blob = (await compressor.lookup(tar.diffId, wish)) ?? (await compressor.write(tar, wish, { signal }));
-      return { ...layer, mediaType, digest: blob.digest, size: blob.size };
-    }),
-  );
+  const compress = async (layer: Descriptor, own: AbortSignal): Promise<Descriptor> => {
+    if (layerCompression(layer.mediaType) !== 'uncompressed') return layer;
+    const tar = { diffId: layer.digest, open: () => ports.content.read(layer, { signal: own }) };
+    const blob = (await compressor.lookup(tar.diffId, wish)) ?? (await compressor.write(tar, wish, { signal: own }));
+    return { ...layer, mediaType, digest: blob.digest, size: blob.size };
+  };
+  const layers = await together(manifest.layers, compress, signal);
   return writeChanged(ports, image, { before: manifest, after: { ...manifest, layers } });
 }
 

@@ -1,6 +1,7 @@
 import type { SlotPool } from '../core/concurrency.ts';
 import type { ContentStore } from '../core/content.ts';
 import type { Registry } from '../core/registry.ts';
+import { together } from '../core/together.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { isIndexType, isManifestType } from '../oci/media-type.ts';
@@ -58,7 +59,11 @@ interface Push extends PushRequest {
 
 async function pushBlobs(ports: PushPorts, push: Push): Promise<void> {
   const leaves = push.blobs.filter((blob) => !isDocument(blob));
-  await Promise.all(leaves.map((blob) => ports.slots.run(() => pushBlob(ports, push, blob), push.signal)));
+  await together(
+    leaves,
+    (blob, signal) => ports.slots.run(() => pushBlob(ports, { ...push, signal }, blob), signal),
+    push.signal,
+  );
 }
 
 async function pushBlob({ content, registry }: PushPorts, push: Push, blob: Descriptor): Promise<void> {

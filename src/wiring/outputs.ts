@@ -3,6 +3,7 @@ import { BuildError } from '../core/error.ts';
 import type { AssembledImage } from '../core/image.ts';
 import type { ProgressListener } from '../core/progress.ts';
 import type { LayerStack } from '../core/snapshot.ts';
+import { together } from '../core/together.ts';
 import { writeImageIndex } from '../export/image-index.ts';
 import type { Assembler } from '../export/assemble.ts';
 import { internalStep } from './internal-step.ts';
@@ -196,8 +197,9 @@ async function assemble(
   { solved, ports }: Exporting,
 ): Promise<ReadyImage> {
   const { compressionLevel, mediaTypes, annotations } = options;
-  const platforms = await Promise.all(
-    solved.map(({ plan, stack }) =>
+  const platforms = await together(
+    solved,
+    ({ plan, stack }, signal) =>
       ports.assembler.assemble(
         {
           draft: plan.draft,
@@ -211,9 +213,9 @@ async function assemble(
           timestamps: options.rewriteTimestamp === true ? 'rewrite' : 'keep',
           annotations,
         },
-        { signal: ports.signal },
+        { signal },
       ),
-    ),
+    ports.signal,
   );
   const [only] = platforms;
   if (only !== undefined && platforms.length === 1) return { root: only.manifest, platforms };

@@ -6,6 +6,7 @@ import type { BuildGraph, VertexId } from '../core/graph.ts';
 import type { ImageDraft } from '../core/image.ts';
 import type { ProgressListener } from '../core/progress.ts';
 import type { ImageSource, ResolvedImage } from '../core/source.ts';
+import { together } from '../core/together.ts';
 import { formatPlatform, hostPlatform, parsePlatform, type Platform } from '../oci/platform.ts';
 import { familiarReference, parseReference } from '../oci/reference.ts';
 import type { Dockerfile } from '../../frontend/ast.ts';
@@ -93,8 +94,10 @@ async function lowerWithImages(
       case 'invalid':
         throw invalid(dockerfile, request, result.diagnostics);
       case 'needs-images': {
-        const resolved = await Promise.all(
-          result.requests.map((wanted) => resolveImage(wanted, request, { ...ports, dockerfile })),
+        const resolved = await together(
+          result.requests,
+          (wanted, signal) => resolveImage(wanted, request, { ...ports, dockerfile, signal }),
+          ports.signal,
         );
         for (const [index, { key }] of result.requests.entries()) {
           const image = resolved[index];
