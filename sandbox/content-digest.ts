@@ -85,7 +85,7 @@ class SelectionHash implements TreeVisitor {
     this.#context.checkpoint();
     const owner = this.#tree.kind === 'host' ? '0 0' : `${stat.uid} ${stat.gid}`;
     if (stat.type === 'file') {
-      const digest = fileDigest(entry, joinPath(this.#from, path), this.#cache);
+      const digest = fileDigest(entry, joinPath(this.#from, path), { cache: this.#cache, ...this.#context });
       this.#states.add(stat, path);
       this.#fields.add('file', path, `${stat.mode} ${owner} ${stat.size}`, digest.toString('latin1'));
     } else if (stat.type === 'symlink') this.#fields.add('symlink', path, owner, readLink(entry));

@@ -5,6 +5,8 @@ import type { FileOp } from '../src/core/graph.ts';
 import type { LayerId, LayerStack } from '../src/core/snapshot.ts';
 import type { Selection, Tree } from '../src/core/tree.ts';
 import type { Digest } from '../src/oci/digest.ts';
+import { beginHere } from './begin-here.ts';
+import { digestSelection } from './content-digest.ts';
 import type { FilesRead, TreePaths } from './file-jobs.ts';
 import type { FileWork } from './layer-codec.ts';
 import { readFileInTree } from './read-file.ts';
@@ -29,7 +31,8 @@ export class WorkerFileBackend implements FileBackend {
     const { store, pool } = this.#work;
     using hold = await store.hold(stackOf(tree), o);
     const args = { tree: pathsOf(tree, hold.directories), selection, statCache: this.#statCache, lists: this.#lists };
-    const { digest, state } = await pool.call('contentDigest', args, o);
+    const { digest, state } =
+      beginHere(pool, (context) => digestSelection(args, context)) ?? (await pool.call('contentDigest', args, o));
     if (tree.kind === 'local') this.#digested.set(selectionKey(tree, selection), state);
     return digest;
   }

@@ -127,6 +127,8 @@ export interface FileSources {
 export interface JobContext {
   /** Throws once the caller has given up; cheap enough to call for every file. */
   readonly checkpoint: () => void;
+  /** The same before each piece of a file is read, which is what takes long. */
+  readonly beforeRead: () => void;
 }
 
 /** A job that takes bytes. Errors end it. */

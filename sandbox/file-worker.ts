@@ -138,9 +138,8 @@ function abandon(job: number, open: OpenJobs): void {
 }
 
 function contextOf(cancel: Int32Array): JobContext {
-  return {
-    checkpoint: () => {
-      if (Atomics.load(cancel, 0) !== 0) throw new Cancelled('cancelled');
-    },
+  const checkpoint = (): void => {
+    if (Atomics.load(cancel, 0) !== 0) throw new Cancelled('cancelled');
   };
+  return { checkpoint, beforeRead: checkpoint };
 }

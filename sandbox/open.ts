@@ -20,10 +20,8 @@ export interface SandboxRequest {
   readonly runtime?: string;
   /** How steps reach the outside that ask for no network in particular; `auto` is `host`. */
   readonly networkDriver?: NetworkDriverName;
-  /** `now`: the first thread starts at once, beside whatever else has to be done before files matter. */
+  /** `now`: there is going to be work for threads; `lazy`: perhaps everything is known. */
   readonly start?: 'now' | 'lazy';
-  /** Threads that are running already; their owner ends them. */
-  readonly threads?: WorkerPool;
   /** Told what a person may want to know. */
   readonly notes?: (text: string) => void;
 }
@@ -36,10 +34,10 @@ export async function openSandbox(request: SandboxRequest): Promise<Sandbox> {
   const store = opened.use(
     new LayerStore(stateDir, (o, signal) => pool.call('unpackLayer', { ...o, xattrs }, { signal })),
   );
-  const pool = request.threads ?? opened.use(new WorkerPool());
+  const pool = opened.use(new WorkerPool());
   if (request.start === 'now') pool.warmUp();
   const work = { store, pool, xattrs } as const;
-  const executor = opened.use(new LazyExecutor(request));
+  const executor = opened.use(new LazyExecutor(request, pool));
   const parts = opened.move();
   return {
     snapshotter: new ChosenSnapshotter({ ...work, kind: snapshotter, notes }),
@@ -54,14 +52,18 @@ export async function openSandbox(request: SandboxRequest): Promise<Sandbox> {
 /** An executor opened by its first step. */
 class LazyExecutor implements Executor, AsyncDisposable {
   readonly #request: SandboxRequest;
+  readonly #pool: WorkerPool;
   #opened: Promise<Executor & AsyncDisposable> | undefined;
 
-  constructor(request: SandboxRequest) {
+  constructor(request: SandboxRequest, pool: WorkerPool) {
     this.#request = request;
+    this.#pool = pool;
   }
 
   async run(...args: Parameters<Executor['run']>): ReturnType<Executor['run']> {
     const { runtime, networkDriver, stateDir, notes } = this.#request;
+    // The step's layer will be one for a worker.
+    this.#pool.warmUp();
     this.#opened ??= openExecutor({
       stateDir,
       ...(runtime !== undefined && { runtime }),

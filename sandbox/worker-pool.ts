@@ -16,6 +16,7 @@ interface Job {
 
 interface Thread {
   readonly worker: Worker;
+  isUp: boolean;
   readonly jobs: Map<number, Job>;
 }
 
@@ -34,6 +35,11 @@ export class WorkerPool implements AsyncDisposable {
   /** Starts a thread ahead of the first job. */
   warmUp(): void {
     if (this.#threads.length === 0) this.#start();
+  }
+
+  /** Whether a thread takes jobs already. */
+  get isUp(): boolean {
+    return this.#threads.some(({ isUp }) => isUp);
   }
 
   /** Does one job. @throws whatever the job throws; `signal.reason` where it was aborted. */
@@ -118,7 +124,10 @@ export class WorkerPool implements AsyncDisposable {
     // The bundle has the worker beside this module; from sources Node runs the .ts file itself.
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
     const worker = new Worker(new URL(`./file-worker.${extension}`, import.meta.url), { execArgv: [], stdin: false });
-    const thread: Thread = { worker, jobs: new Map() };
+    const thread: Thread = { worker, isUp: false, jobs: new Map() };
+    worker.on('online', () => {
+      thread.isUp = true;
+    });
     worker.on('message', (message: FromWorker) => thread.jobs.get(message.job)?.onMessage(message));
     const fail = (error: Error): void => {
       this.#threads.splice(this.#threads.indexOf(thread), this.#threads.includes(thread) ? 1 : 0);

@@ -21,7 +21,7 @@ import { mergeHandler } from '../solver/ops/merge.ts';
 import { sourceHandler } from '../solver/ops/source.ts';
 import type { OpHandlers } from '../solver/op-handler.ts';
 import { solve, type Solution } from '../solver/solver.ts';
-import { openWorkers, type WorkerOptions, type Workers } from './wiring/workers.ts';
+import { openWorkers, type Workers } from './wiring/workers.ts';
 
 /** What every phase of one build shares. */
 interface Build {
@@ -40,15 +40,11 @@ interface Build {
  * When this settles nothing of the build is left but what it was asked to make.
  * @throws BuildError; `request.signal.reason` when aborted.
  */
-export async function build(
-  request: BuildRequest,
-  store: StoreOptions,
-  started: WorkerOptions = { start: 'now' },
-): Promise<BuildResult> {
+export async function build(request: BuildRequest, store: StoreOptions): Promise<BuildResult> {
   const emit = request.progress ?? (() => undefined);
   const signal = request.signal ?? new AbortController().signal;
   const platforms = platformsOf(request);
-  await using workers = await openWorkers(store, started);
+  await using workers = await openWorkers(store, { start: request.noCache === undefined ? 'lazy' : 'now' });
   await makeRoom(workers, { request, store, emit, signal });
   await using inputs = await openInputs(request, { workers, emit, signal });
   const dockerfile = parseInputs(inputs, request);

@@ -5,7 +5,6 @@ import type {
   MachineReport,
   OutlineResult,
   PlanResult,
-  PreparedBuild,
   StoreHandle,
   TargetsResult,
 } from './store-handle.ts';
@@ -23,16 +22,6 @@ export type * from './store-handle.ts';
 /** Builds what `request` asks for, and leaves nothing else behind. @throws BuildError; `request.signal.reason` when aborted */
 export async function build(request: BuildRequest, store: StoreOptions): Promise<BuildResult> {
   return (await import('./build.ts')).build(request, store);
-}
-
-/** Starts what a build will need while the caller still finds out what to build. */
-export async function prepareBuild(): Promise<PreparedBuild> {
-  const { startThreads } = await import('./wiring/prepare.ts');
-  const threads = startThreads();
-  return {
-    build: async (request, store) => (await import('./build.ts')).build(request, store, { threads }),
-    [Symbol.asyncDispose]: () => threads[Symbol.asyncDispose](),
-  };
 }
 
 /** Everything that is wrong or doubtful in a Dockerfile; nothing is built. @throws BuildError for inputs that cannot be read */

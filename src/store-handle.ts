@@ -249,11 +249,6 @@ export interface PlanResult {
   readonly unknown: number;
 }
 
-/** What a build needs and what takes a while to start: begun ahead, beside whatever else there is to do. Disposing ends it. */
-export interface PreparedBuild extends AsyncDisposable {
-  build(request: BuildRequest, store: StoreOptions): Promise<BuildResult>;
-}
-
 /** What `src/index.ts` offers to the command line; a test passes another one. */
 export interface TsbuildApi {
   build(request: BuildRequest, store: StoreOptions): Promise<BuildResult>;

@@ -28,11 +28,11 @@ export interface Workers extends AsyncDisposable {
   readonly slots: Slots;
 }
 
-/** How the workers begin. */
-export type WorkerOptions = Pick<SandboxRequest, 'start' | 'threads' | 'notes'>;
-
 /** Constructs all workers; none of them does anything before it is asked. @throws STORE_UNUSABLE */
-export async function openWorkers(options: StoreOptions, o: WorkerOptions = {}): Promise<Workers> {
+export async function openWorkers(
+  options: StoreOptions,
+  o: Pick<SandboxRequest, 'start' | 'notes'> = {},
+): Promise<Workers> {
   await using opened = new AsyncDisposableStack();
   const slots = openSlots(availableParallelism());
   const state = opened.use(await openStateDir(options.store));

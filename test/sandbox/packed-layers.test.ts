@@ -16,7 +16,7 @@ import { describeWith } from '../support/requires.ts';
 import { openSandboxRig } from '../support/sandbox-rig.ts';
 import { openTemp, type TemporaryDirectory } from '../support/temp.ts';
 
-const context = { checkpoint: () => undefined };
+const context = { checkpoint: () => undefined, beforeRead: () => undefined };
 
 function copyOf(sources: readonly string[], dest: string, change: Partial<CopyAction> = {}): CopyAction {
   return { type: 'copy', from: 1, sources, dest, exclude: [], parents: 'drop', unpack: 'never', ...change };
