@@ -35,11 +35,26 @@ export function trimMatch(
   return end === undefined ? value : characters.slice(0, characters.length - end).join('');
 }
 
-/** `value` with what `pattern` matches replaced by `replacement`, which is taken literally; each match as long as possible. */
+/** What a match is replaced by: the same text each time, or what the match decides. */
+export type Replacement = (match: string) => string;
+
+/**
+ * The text that `template` means in Go's `ReplaceAllString`: `$0` and `${0}` are the match, `$$` is a dollar sign, and any other
+ * `$name` is empty, as a pattern has no groups.
+ */
+export function templateReplacement(template: string): Replacement {
+  return (match) =>
+    template.replaceAll(/\$(?:(\$)|(\w+)|\{(\w+)\})/g, (_whole, dollar?: string, name?: string, braced?: string) => {
+      if (dollar !== undefined) return dollar;
+      return /^0+$/.test(name ?? braced ?? '') ? match : '';
+    });
+}
+
+/** `value` with what `pattern` matches replaced; each match as long as possible. */
 export function replaceMatches(
   value: string,
   pattern: string,
-  o: { readonly replacement: string; readonly which: 'first' | 'all'; readonly fuel: Fuel },
+  o: { readonly replacement: Replacement; readonly which: 'first' | 'all'; readonly fuel: Fuel },
 ): string {
   const characters = Array.from(value);
   const chunks = chunksOf(parsePattern(pattern));
@@ -53,8 +68,9 @@ export function replaceMatches(
       if (character !== undefined) result.push(character);
       continue;
     }
-    result.push(o.replacement);
-    spend(o.fuel, o.replacement.length + 1);
+    const replacement = o.replacement(characters.slice(at, end).join(''));
+    result.push(replacement);
+    spend(o.fuel, replacement.length + 1);
     if (o.which === 'first') return result.join('') + characters.slice(end).join('');
     if (end === at) result.push(characters[at++] ?? '');
     else at = end;

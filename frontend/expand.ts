@@ -1,5 +1,5 @@
 import type { EscapeCharacter } from './syntax/elements.ts';
-import { replaceMatches, spend, trimMatch, type Fuel } from './expand-pattern.ts';
+import { replaceMatches, spend, templateReplacement, trimMatch, type Fuel } from './expand-pattern.ts';
 import { Flaw } from './flaw.ts';
 import { isSpace } from './syntax/white-space.ts';
 
@@ -16,6 +16,8 @@ export interface ExpandOptions {
   /** `skip`: nobody wants the words. */
   readonly words?: 'split' | 'skip';
   readonly fuel?: Fuel;
+  /** `buildkit`: the replacement of `${name//pattern/replacement}` is a template of Go's regular expressions, and not text. */
+  readonly compat?: 'buildkit' | undefined;
 }
 
 /** The value of a variable, or `undefined` where it is unset. */
@@ -115,6 +117,7 @@ class Expander {
       heredocs: 'split',
       words: 'split',
       fuel: newFuel(),
+      compat: undefined,
       ...options,
     };
   }
@@ -281,8 +284,10 @@ class Expander {
     if (value === undefined && this.#options.unset === 'keep') {
       return `\${${name}${which === 'all' ? '//' : '/'}${pattern}/${replacement}}`;
     }
+    const text = replacement.replaceAll(/\\([/}\\])/g, '$1');
+    const isTemplate = which === 'all' && this.#options.compat === 'buildkit';
     return replaceMatches(value ?? '', pattern, {
-      replacement: replacement.replaceAll(/\\([/}\\])/g, '$1'),
+      replacement: isTemplate ? templateReplacement(text) : () => text,
       which,
       fuel: this.#options.fuel,
     });

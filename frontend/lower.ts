@@ -34,7 +34,7 @@ export function lower(dockerfile: Dockerfile, request: LowerRequest): LowerResul
 function lowerWith(dockerfile: Dockerfile, request: LowerRequest, reporter: LintReporter): LowerResult {
   const fuel = newFuel();
   const { escape } = dockerfile;
-  const plan = planStages({ dockerfile, request, options: { escape, fuel }, reporter });
+  const plan = planStages({ dockerfile, request, options: { escape, fuel, compat: request.compat }, reporter });
   if (plan.diagnostics.length > 0) return invalid(plan.diagnostics, reporter);
   const needs = findNeeds(dockerfile, { plan, request });
   if (needs.diagnostics.length > 0) return invalid(needs.diagnostics, reporter);

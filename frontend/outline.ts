@@ -107,7 +107,7 @@ function neededStages(
     const stage = stages[index];
     if (stage === undefined || found.has(index)) continue;
     found.add(index);
-    pending.push(...names.stageNamed(stage.node.base, index));
+    pending.push(...names.baseStage(stage.node.base, index));
     for (const { command } of stage.instructions)
       for (const draw of command.draws) pending.push(...names.stageDrawn(draw, index));
   }

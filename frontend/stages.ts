@@ -93,7 +93,7 @@ export class Names {
     name: string,
     o: { readonly index: number; readonly platform: Platform | undefined; readonly range: SourceRange },
   ): Origin {
-    const stage = this.#earlier(name, o.index);
+    const stage = this.#earlierBase(name, o.index);
     if (stage !== undefined) return { kind: 'stage', index: stage };
     if (name === 'scratch') return { kind: 'scratch' };
     return this.#outside(name, {
@@ -119,16 +119,17 @@ export class Names {
     });
   }
 
-  /** The stage before number `before` of this name, if there is one. */
-  stageNamed(name: string, before: number): readonly number[] {
-    const stage = this.#earlier(name, before);
+  /** The stage before number `before` that `FROM name` means, if it means one. */
+  baseStage(name: string, before: number): readonly number[] {
+    const stage = this.#earlierBase(name, before);
     return stage === undefined ? [] : [stage];
   }
 
   /** The stage that a draw of stage `before` means, if it means one that is there. */
   stageDrawn({ from, numbers }: Draw, before: number): readonly number[] {
     if (numbers === 'stages' && /^\d+$/.test(from)) return Number(from) < before ? [Number(from)] : [];
-    return this.stageNamed(from, before);
+    const stage = this.#earlier(from, before);
+    return stage === undefined ? [] : [stage];
   }
 
   #numbered(draw: Draw, index: number): Origin {
@@ -150,6 +151,11 @@ export class Names {
         ? `circular dependency detected on stage: ${own}`
         : `cannot copy from stage ${JSON.stringify(draw.from)}, it needs to be defined before current stage ${JSON.stringify(own)}`;
     return new Flaw('StageNotDefined', message, { place: draw.place });
+  }
+
+  /** BuildKit knows stages by their names in lower case, and FROM, alone, looks for the name as it is written. */
+  #earlierBase(name: string, before: number): number | undefined {
+    return this.#request.compat === 'buildkit' && name !== name.toLowerCase() ? undefined : this.#earlier(name, before);
   }
 
   #earlier(name: string, before: number): number | undefined {

@@ -41,8 +41,9 @@ export function displayText(
   const space = text.search(/\s/);
   const upper = space === -1 ? text.toUpperCase() : text.slice(0, space).toUpperCase() + text.slice(space);
   try {
-    const { escape, fuel } = o.context;
-    return expand(upper, lookup, { escape, quotes: o.quotes, unset: o.unset, fuel }).text;
+    const { escape, fuel, request } = o.context;
+    const { compat } = request;
+    return expand(upper, lookup, { escape, quotes: o.quotes, unset: o.unset, fuel, compat }).text;
   } catch (error) {
     if (error instanceof Flaw) return upper;
     throw error;

@@ -8,7 +8,7 @@ import type { FileCalls, JobContext, SelectionDigest, TreePaths } from './file-j
 import { FileStates } from './file-states.ts';
 import type { FileStat } from './file-stat.ts';
 import { openFoundDirectory, realPath } from './path-in-root.ts';
-import { excludeMatcher, openRoot, selectRoots, type SelectedRoot } from './select-files.ts';
+import { excludeMatcher, isLeftOut, openRoot, selectRoots, type SelectedRoot } from './select-files.ts';
 import { saveSelectionList } from './selection-list.ts';
 import { hostError, openSourceTree, type SourceTree } from './source-tree.ts';
 import { StatCache } from './stat-cache.ts';
@@ -69,7 +69,7 @@ class SelectionHash implements TreeVisitor {
   #digest(selection: Selection): SelectionDigest {
     const excluded = excludeMatcher(selection.exclude);
     this.#fields.add('tsbuild-selection-1', selection.parents);
-    for (const root of selectRoots(this.#tree, selection)) this.#root(root, excluded);
+    for (const root of selectRoots(this.#tree, selection)) this.#root(root, selection, excluded);
     return { digest: this.#fields.digest(), state: this.#states.digest() };
   }
 
@@ -92,14 +92,13 @@ class SelectionHash implements TreeVisitor {
     else this.#fields.add(stat.type, path, `${stat.mode} ${owner} ${stat.deviceMajor} ${stat.deviceMinor}`);
   }
 
-  #root(root: SelectedRoot, excluded: ReturnType<typeof excludeMatcher>): void {
+  #root(root: SelectedRoot, selection: Selection, excluded: ReturnType<typeof excludeMatcher>): void {
     using found = openRoot(this.#tree, root);
     this.#fields.add('root', root.layout, baseName(root.path));
     this.#from = root.path;
     using directory = openFoundDirectory(found);
     if (directory === undefined) {
-      if (found.entry !== undefined && excluded?.matches(baseName(root.path)) !== true)
-        this.file('' as ByteString, found.entry);
+      if (found.entry !== undefined && !isLeftOut(root, selection, excluded)) this.file('' as ByteString, found.entry);
       return;
     }
     if (directory.parts.length === 0) return;

@@ -1,12 +1,12 @@
 import type { CopyAction } from '../src/core/graph.ts';
-import { baseName, toText, type ByteString } from './byte-string.ts';
-import { Destination } from './destination.ts';
+import { baseName, type ByteString } from './byte-string.ts';
+import { type Clashes, Destination } from './destination.ts';
 import type { FileStat } from './file-stat.ts';
 import type { MadeBy } from './made-by.ts';
 import type { LayerTarget } from './layer-target.ts';
 import type { LayerWriter } from './layer-writer.ts';
 import { openFoundDirectory, type PathInRoot, realPath } from './path-in-root.ts';
-import { excludeMatcher, openRoot, selectRoots, type SelectedRoot } from './select-files.ts';
+import { excludeMatcher, isLeftOut, openRoot, selectRoots, type SelectedRoot } from './select-files.ts';
 import type { SourceTree } from './source-tree.ts';
 import { NotInOnePass } from './tar-layer.ts';
 import { TreeCopier } from './tree-copier.ts';
@@ -24,29 +24,29 @@ export interface CopyRequest {
   /** The same, where archives can be unpacked into it. */
   readonly unpacked: LayerWriter | undefined;
   readonly made: MadeBy;
+  readonly clashes: Clashes;
   /** Called once for each file: before it is read, or, for an archive, after it was unpacked. */
   readonly onFile: (stat: FileStat, path: ByteString) => void;
 }
 
 /** Copies files as dockerfile.md 1.6 says. @throws SOURCE_NOT_FOUND, COPY_INVALID, CONTEXT_CHANGED, ARCHIVE_INVALID */
 export async function copyFiles(request: CopyRequest): Promise<void> {
-  const { action, source, made } = request;
+  const { action, source, made, writer, clashes } = request;
   const roots = selectRoots(source, { paths: action.sources, parents: action.parents });
   const excluded = excludeMatcher(action.exclude);
   for (const root of roots) {
     using found = openRoot(source, root);
-    const place = new Destination({ dest: action.dest, writer: request.writer, made, files: roots.length });
+    const place = new Destination({ dest: action.dest, writer, made, clashes });
     using directory = openFoundDirectory(found);
     // A copier for each: hard links between files that come from different sources are not kept.
-    const copier = new TreeCopier(request.writer, {
+    const copier = new TreeCopier(writer, {
       describe: made.copied,
       onFile: request.onFile,
       conflicts: 'error',
     });
     try {
       if (directory !== undefined) copyDirectory({ request, root, found, directory, excluded, copier, place });
-      else if (excluded?.matches(toText(baseName(root.path))) !== true)
-        await copyFile({ request, root, found, excluded, copier, place });
+      else if (!isLeftOut(root, action, excluded)) await copyFile({ request, root, found, excluded, copier, place });
     } finally {
       copier.close();
     }

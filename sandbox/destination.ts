@@ -3,14 +3,34 @@ import { baseName, fromText, parentPath, toText, type ByteString } from './byte-
 import type { LayerDirectory, LayerTarget } from './layer-target.ts';
 import type { MadeBy } from './made-by.ts';
 
+/** The files that sources of one operation have become, as against files put into a directory. */
+export class Clashes {
+  readonly #policy: 'refuse' | 'replace';
+  readonly #made = new Set<ByteString>();
+
+  constructor(policy: 'refuse' | 'replace') {
+    this.#policy = policy;
+  }
+
+  /** Notes that a source becomes the file at `path`. @throws COPY_INVALID where another source has. */
+  add(path: ByteString, dest: string): void {
+    if (this.#policy === 'refuse' && this.#made.has(path)) {
+      throw new BuildError('COPY_INVALID', {
+        path: dest,
+        reason: 'several sources need a directory as destination; write it with a slash at the end',
+      });
+    }
+    this.#made.add(path);
+  }
+}
+
 /** What a copy writes to. */
 export interface DestinationRequest {
   /** As written: absolute, with a slash at the end where it must be a directory. */
   readonly dest: string;
   readonly writer: LayerTarget;
   readonly made: MadeBy;
-  /** How many sources go there. */
-  readonly files: number;
+  readonly clashes: Clashes;
 }
 
 /** Where an action's files go, found anew for every source: an earlier one may have made it. */
@@ -31,16 +51,11 @@ export class Destination {
 
   /** Where a file goes, and its name there. */
   forFile(name: ByteString): { readonly directory: LayerDirectory; readonly as: ByteString } {
-    const { dest, files, made, writer } = this.#request;
+    const { clashes, dest, made, writer } = this.#request;
     const path = this.#real();
     const isDirectory = path === '' || writer.typeAt(path) === 'directory';
     if (isDirectory || dest.endsWith('/')) return { directory: this.directory(), as: name };
-    if (files > 1) {
-      throw new BuildError('COPY_INVALID', {
-        path: dest,
-        reason: 'several sources need a directory as destination; write it with a slash at the end',
-      });
-    }
+    clashes.add(path, dest);
     if (writer.typeAt(path) === undefined) this.#checkMissing(path);
     return { directory: writer.directory(parentPath(path), made.implied), as: baseName(path) };
   }

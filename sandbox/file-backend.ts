@@ -121,6 +121,7 @@ function pathsOf(tree: Tree, directories: readonly string[]): TreePaths {
   return tree.kind === 'layers' ? { kind: 'layers', directories } : tree;
 }
 
-function selectionKey(tree: Extract<Tree, { kind: 'local' }>, { paths, exclude, parents }: Selection): string {
-  return JSON.stringify([tree.root, tree.ignore, paths, exclude, parents]);
+function selectionKey(tree: Extract<Tree, { kind: 'local' }>, selection: Selection): string {
+  const { paths, exclude, excludeNamed, parents } = selection;
+  return JSON.stringify([tree.root, tree.ignore, paths, exclude, excludeNamed, parents]);
 }

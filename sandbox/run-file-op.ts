@@ -1,16 +1,16 @@
 import { mkdirSync, rmSync } from 'node:fs';
-import { BuildError, invariant, isBuildError, isErrno } from '../src/core/error.ts';
+import { BuildError, invariant, isErrno } from '../src/core/error.ts';
 import type { CopyAction, FileAction, MkdirAction, WriteAction } from '../src/core/graph.ts';
 import { baseName, type ByteString, fromText, parentPath, toText } from './byte-string.ts';
 import { copyFiles, isLarge } from './copy-action.ts';
-import { Destination } from './destination.ts';
+import { Clashes, Destination } from './destination.ts';
 import { NO_XATTRS } from './extended-attributes.ts';
 import type { FileCalls, FileOpRequest, FilesRead, JobContext } from './file-jobs.ts';
 import type { FileStat } from './file-stat.ts';
 import { FileStates } from './file-states.ts';
 import type { LayerTarget } from './layer-target.ts';
 import { LayerWriter } from './layer-writer.ts';
-import { madeBy, type MadeBy, type MadeByRequest } from './made-by.ts';
+import { madeBy, type MadeBy } from './made-by.ts';
 import { packedTarPath, writePackedRecord } from './packed-layer.ts';
 import { hostError, openSourceTree } from './source-tree.ts';
 import { storeError } from './store-error.ts';
@@ -75,10 +75,12 @@ interface Run {
   readonly writer: LayerTarget;
   /** The same, where it is a directory of changes. */
   readonly unpacked: LayerWriter | undefined;
+  readonly clashes: Clashes;
   readonly context: JobContext;
 }
 
-async function runActions(run: Run): Promise<ReadonlyMap<number, FilesRead>> {
+async function runActions(work: Omit<Run, 'clashes'>): Promise<ReadonlyMap<number, FilesRead>> {
+  const run: Run = { ...work, clashes: new Clashes(work.request.op.clash ?? 'refuse') };
   const read = new Map<number, FilesRead>();
   for (const [index, action] of run.request.op.actions.entries()) {
     const files = await runAction(run, action);
@@ -95,7 +97,7 @@ async function runAction(run: Run, action: FileAction): Promise<FilesRead | unde
       makeDirectory(run.writer, action, describe(run, action));
       return undefined;
     case 'write':
-      writeFile(run.writer, action, describe(run, action));
+      writeFile(run, action);
       return undefined;
   }
 }
@@ -111,7 +113,8 @@ async function copy(run: Run, action: CopyAction): Promise<FilesRead | undefined
   };
   const made = describe(run, action, source.kind);
   try {
-    await copyFiles({ action, source, writer: run.writer, unpacked: run.unpacked, made, onFile });
+    const { writer, unpacked, clashes } = run;
+    await copyFiles({ action, source, writer, unpacked, made, clashes, onFile });
   } catch (error) {
     throw hostError(error, source);
   }
@@ -134,10 +137,11 @@ function makeDirectory(writer: LayerTarget, action: MkdirAction, made: MadeBy): 
   writer.leave(writer.enterNew(parent, baseName(path), { ...made.implied(path), mode: action.mode }));
 }
 
-function writeFile(writer: LayerTarget, action: WriteAction, made: MadeBy): void {
-  const { directory, as } = new Destination({ dest: action.dest, writer, made, files: 1 }).forFile(
-    fromText(action.name),
-  );
+function writeFile(run: Run, action: WriteAction): void {
+  const { writer, clashes } = run;
+  const made = describe(run, action);
+  const place = new Destination({ dest: action.dest, writer, made, clashes });
+  const { directory, as } = place.forFile(fromText(action.name));
   const standing = writer.standing(directory, as);
   if (standing?.stat.type === 'directory') {
     throw new BuildError('COPY_INVALID', { path: action.dest, reason: 'a file cannot replace the directory there' });
@@ -152,22 +156,11 @@ function describe(run: Run, action: FileAction, source: 'host' | 'layers' = 'hos
   const { op, nowSeconds } = run.request;
   return madeBy({
     action,
-    owner: ownerOf(run.request, action),
+    owner: action.owner && resolveOwnership(userDirectories(run.request), action.owner),
     source,
     mtime: op.epochSeconds === undefined ? undefined : { seconds: op.epochSeconds, nanoseconds: 0 },
     now: { seconds: nowSeconds, nanoseconds: 0 },
   });
-}
-
-/** A directory that WORKDIR makes under a user whom the image does not know belongs to root. */
-function ownerOf(request: FileOpRequest, action: FileAction): MadeByRequest['owner'] {
-  if (action.owner === undefined) return undefined;
-  try {
-    return resolveOwnership(userDirectories(request), action.owner);
-  } catch (error) {
-    if (action.type === 'mkdir' && isBuildError(error) && error.code === 'USER_NOT_FOUND') return undefined;
-    throw error;
-  }
 }
 
 /** The layers that the operation's own goes on, oldest first. */

@@ -3,7 +3,7 @@ import { IgnoreMatcher, matchGlob } from '../src/core/glob.ts';
 import { type GlobPattern, parseGlob } from '../src/core/glob-pattern.ts';
 import { BuildError, messageOf } from '../src/core/error.ts';
 import type { Selection } from '../src/core/tree.ts';
-import { components, fromText, joinPath, toText, type ByteString } from './byte-string.ts';
+import { baseName, components, fromText, joinPath, toText, type ByteString } from './byte-string.ts';
 import { explainMissing } from './missing-source.ts';
 import { openFoundDirectory, type PathInRoot, realPath, resolvePath } from './path-in-root.ts';
 import type { SourceTree } from './source-tree.ts';
@@ -46,6 +46,15 @@ export function excludeMatcher(patterns: readonly string[]): IgnoreMatcher | und
   } catch (error) {
     throw new BuildError('COPY_INVALID', { path: '--exclude', reason: messageOf(error) }, { cause: error });
   }
+}
+
+/** Whether exclude patterns leave out a file that is itself a root. */
+export function isLeftOut(
+  root: SelectedRoot,
+  { excludeNamed }: Pick<Selection, 'excludeNamed'>,
+  excluded: IgnoreMatcher | undefined,
+): boolean {
+  return excludeNamed === undefined && excluded?.matches(toText(baseName(root.path))) === true;
 }
 
 function matchesOf(tree: SourceTree, source: string): SelectedRoot[] {

@@ -30,7 +30,7 @@ export function resolveUserInTree({ directories, user: text }: FileCalls['resolv
   if (uid === undefined) throw new BuildError('USER_NOT_FOUND', { name: user, file: '/etc/passwd' });
   const home = entry?.home ?? '/';
   if (group !== undefined && group !== '') {
-    const gid = resolveGroup(directories, group);
+    const gid = lookupGroup(directories, group) ?? groupNotFound(group);
     return { uid, gid, additionalGids: [gid], home };
   }
   const gid = entry?.gid ?? 0;
@@ -44,7 +44,10 @@ export function resolveUserInTree({ directories, user: text }: FileCalls['resolv
   return { uid, gid, additionalGids: [...new Set([gid, ...named])], home };
 }
 
-/** The ids that --chown means: a number alone is uid and gid, a name has its primary group. @throws USER_NOT_FOUND */
+/**
+ * The ids that --chown means: a number alone is uid and gid, a name has its primary group.
+ * @throws USER_NOT_FOUND, unless the owner says to ignore unknown names.
+ */
 export function resolveOwnership(
   directories: readonly string[],
   owner: Ownership,
@@ -52,9 +55,12 @@ export function resolveOwnership(
   const number = numberOf(owner.user);
   const entry = number === undefined && owner.user !== '' ? findUser(passwdOf(directories), owner.user) : undefined;
   const uid = owner.user === '' ? 0 : (number ?? entry?.uid);
-  if (uid === undefined) throw new BuildError('USER_NOT_FOUND', { name: owner.user, file: '/etc/passwd' });
-  if (owner.group !== undefined && owner.group !== '') return { uid, gid: resolveGroup(directories, owner.group) };
-  return { uid, gid: entry?.gid ?? uid };
+  if (uid === undefined && owner.unknown === undefined)
+    throw new BuildError('USER_NOT_FOUND', { name: owner.user, file: '/etc/passwd' });
+  const primary = { uid: uid ?? 0, gid: entry?.gid ?? uid ?? 0 };
+  if (owner.group === undefined || owner.group === '') return primary;
+  const gid = lookupGroup(directories, owner.group) ?? (owner.unknown === undefined ? undefined : primary.gid);
+  return { uid: primary.uid, gid: gid ?? groupNotFound(owner.group) };
 }
 
 function splitUser(text: string): readonly [string, string?] {
@@ -62,12 +68,12 @@ function splitUser(text: string): readonly [string, string?] {
   return colon === -1 ? [text] : [text.slice(0, colon), text.slice(colon + 1)];
 }
 
-function resolveGroup(directories: readonly string[], group: string): number {
-  const number = numberOf(group);
-  if (number !== undefined) return number;
-  const gid = groupsOf(directories).find(({ name }) => name === group)?.gid;
-  if (gid === undefined) throw new BuildError('USER_NOT_FOUND', { name: group, file: '/etc/group' });
-  return gid;
+function lookupGroup(directories: readonly string[], group: string): number | undefined {
+  return numberOf(group) ?? groupsOf(directories).find(({ name }) => name === group)?.gid;
+}
+
+function groupNotFound(group: string): never {
+  throw new BuildError('USER_NOT_FOUND', { name: group, file: '/etc/group' });
 }
 
 function findUser(users: readonly PasswdEntry[], user: string): PasswdEntry | undefined {

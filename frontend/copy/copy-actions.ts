@@ -1,5 +1,5 @@
 import { globError } from '../../src/core/glob.ts';
-import type { FileAction, Mode, Ownership } from '../../src/core/graph.ts';
+import type { CopyAction, FileAction, Mode, Ownership } from '../../src/core/graph.ts';
 import { Flaw } from '../flaw.ts';
 import type { LowerContext } from '../instruction.ts';
 import { MESSAGES } from '../lint/rules.ts';
@@ -18,7 +18,7 @@ export interface ExpandedCopy {
   readonly chmod: string;
   readonly owner: { readonly owner?: Ownership };
   readonly mode: { readonly mode?: Mode };
-  readonly exclude: readonly string[];
+  readonly exclusion: Pick<CopyAction, 'exclude' | 'excludeNamed'>;
 }
 
 interface ActionContext {
@@ -40,7 +40,7 @@ export function copyActions(copy: ExpandedCopy, o: ActionContext): readonly File
           from: o.plan.source(group.remote.source, o.text),
           sources: [group.remote.path],
           ...common,
-          exclude: copy.exclude,
+          ...copy.exclusion,
           parents: 'drop',
           unpack: group.remote.unpack,
         }
@@ -49,7 +49,7 @@ export function copyActions(copy: ExpandedCopy, o: ActionContext): readonly File
           from: o.plan.input(o.options.tree()),
           sources: group.paths.map((path) => pathPattern(path, o)),
           ...common,
-          exclude: copy.exclude,
+          ...copy.exclusion,
           parents,
           unpack: unpackLocal,
         };

@@ -1,5 +1,6 @@
-import type { FileAction, Source, VertexId } from '../../src/core/graph.ts';
+import type { FileAction, FileOp, Source, VertexId } from '../../src/core/graph.ts';
 import type { LowerContext, StageState } from '../instruction.ts';
+import { hasName } from '../ownership.ts';
 import { stepMeta } from '../step.ts';
 
 /** Collects the inputs of one FileOp and adds it to the graph. */
@@ -28,35 +29,36 @@ export class CopyPlan {
 
   commit(o: {
     readonly actions: readonly FileAction[];
+    readonly clash: FileOp['clash'];
     readonly link: 'yes' | 'no';
     readonly text: string;
   }): StageState {
     const { graph, epochSeconds } = this.#context;
     const { root } = this.#state;
     const meta = stepMeta(o.text, this.#state, this.#context);
-    const epoch = epochSeconds === undefined ? {} : { epochSeconds };
+    const { actions, clash } = o;
+    const common = {
+      actions,
+      ...(clash !== undefined && { clash }),
+      ...(epochSeconds !== undefined && { epochSeconds }),
+    };
     const step = this.#state.step + 1;
     if (o.link === 'no' || root === undefined) {
       const vertex = graph.add(
-        { kind: 'file', base: root === undefined ? 'scratch' : 'input', actions: o.actions, ...epoch },
+        { kind: 'file', base: root === undefined ? 'scratch' : 'input', ...common },
         this.#inputs,
         meta,
       );
       return { ...this.#state, root: vertex, step };
     }
     // Where names are looked up; left out where there are none, so that the layer does not depend on what lies below.
-    const users = o.actions.some(namesOwner) ? { users: this.input(root) } : {};
-    const layer = graph.add(
-      { kind: 'file', base: 'scratch', actions: o.actions, ...users, ...epoch },
-      this.#inputs,
-      meta,
-    );
+    const users = actions.some(namesOwner) ? { users: this.input(root) } : {};
+    const layer = graph.add({ kind: 'file', base: 'scratch', ...common, ...users }, this.#inputs, meta);
     const merged = graph.add({ kind: 'merge' }, [root, layer], stepMeta(`LINK ${o.text}`, this.#state, this.#context));
     return { ...this.#state, root: merged, step };
   }
 }
 
-function namesOwner(action: FileAction): boolean {
-  const { owner } = action;
-  return owner !== undefined && [owner.user, owner.group ?? '0'].some((name) => !/^\d+$/.test(name));
+function namesOwner({ owner }: FileAction): boolean {
+  return owner !== undefined && hasName(owner);
 }

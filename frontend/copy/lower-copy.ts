@@ -30,7 +30,8 @@ export function lowerCopyFiles(
   });
   if (link === 'no' && state.root !== undefined) plan.input(state.root);
   const actions = copyActions(expanded, { plan, options, context, text });
-  return withHistory(plan.commit({ actions, link, text }), historyText(expanded, options), 'layer');
+  const clash = isLenient(context) && mayClash(expanded) ? 'replace' : undefined;
+  return withHistory(plan.commit({ actions, clash, link, text }), historyText(expanded, options), 'layer');
 }
 
 function expandNode(node: CopyFilesNode, state: StageState, context: LowerContext): ExpandedCopy {
@@ -48,10 +49,23 @@ function expandNode(node: CopyFilesNode, state: StageState, context: LowerContex
     dest: destination(writtenDest, workingDirectory(state)),
     chown,
     chmod,
-    owner: chown === '' ? {} : { owner: ownership(chown) },
+    owner: chown === '' ? {} : { owner: ownership(chown, isLenient(context) ? 'ignore' : undefined) },
     mode: chmod === '' ? {} : { mode: parseMode(chmod) },
-    exclude: node.exclude,
+    exclusion: {
+      exclude: node.exclude,
+      ...(isLenient(context) && node.exclude.length > 0 && { excludeNamed: 'copy' as const }),
+    },
   };
+}
+
+/** Whether BuildKit's leniency was asked for, where it does more harm than good. */
+function isLenient({ request }: LowerContext): boolean {
+  return request.compat === 'buildkit';
+}
+
+/** Whether several sources may come to one file. */
+function mayClash({ sources, documents, dest }: ExpandedCopy): boolean {
+  return !dest.endsWith('/') && (sources.length + documents.length > 1 || sources.some((path) => /[*?[]/.test(path)));
 }
 
 function documentData(document: Heredoc, state: StageState, context: LowerContext): Uint8Array {

@@ -46,7 +46,7 @@ function withDirectory(path: string, state: StageState, context: LowerContext): 
     {
       kind: 'file',
       base: state.root === undefined ? 'scratch' : 'input',
-      actions: [{ type: 'mkdir', path, mode: 0o755, ...(User !== undefined && { owner: ownership(User) }) }],
+      actions: [{ type: 'mkdir', path, mode: 0o755, ...(User !== undefined && { owner: ownership(User, 'ignore') }) }],
       ...(context.epochSeconds !== undefined && { epochSeconds: context.epochSeconds }),
     },
     state.root === undefined ? [] : [state.root],

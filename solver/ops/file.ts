@@ -24,6 +24,7 @@ export function fileCacheMap(op: FileOp, { inputs }: Pick<OpContext, 'inputs'>):
       ['op', 'file'],
       ...op.actions.map((action, index): KeyField => [`action ${index}`, canonicalJson(action)]),
       ['epoch', String(op.epochSeconds ?? '')],
+      ...(op.clash === undefined ? [] : [['clash', op.clash] as const]),
     ],
     inputs: inputs.map((_, index) => useOf(op, index)),
     records: 'keep',
@@ -37,5 +38,6 @@ function useOf(op: FileOp, input: number): InputUse {
 }
 
 function selectionOf(action: CopyAction): Selection {
-  return { paths: action.sources, exclude: action.exclude, parents: action.parents };
+  const { sources: paths, exclude, excludeNamed, parents } = action;
+  return { paths, exclude, parents, ...(excludeNamed !== undefined && { excludeNamed }) };
 }

@@ -157,6 +157,8 @@ export interface Ownership {
   readonly user: string;
   /** Absent: a numeric user's own number, a named user's primary group. */
   readonly group?: string;
+  /** A name that the tree does not have: an error where absent. `ignore`: such a user is 0:0, and such a group changes nothing. */
+  readonly unknown?: 'ignore';
 }
 
 /** A mode to set: octal as a number, symbolic as text (`u=rwX,go=rX`, umask 0). */
@@ -174,6 +176,8 @@ export interface CopyAction {
   readonly mode?: Mode;
   /** Ignore-file patterns, relative to each copied root. */
   readonly exclude: readonly string[];
+  /** A file that a source itself names and `exclude` matches: left out where absent. */
+  readonly excludeNamed?: 'copy';
   readonly parents: 'keep' | 'drop';
   /** What happens to a source that is an archive: `auto` unpacks it where it is one. */
   readonly unpack: 'auto' | 'always' | 'never';
@@ -205,6 +209,8 @@ export interface FileOp {
   readonly kind: 'file';
   readonly base: 'input' | 'scratch';
   readonly actions: readonly FileAction[];
+  /** Sources that would all become the one file `dest`: an error where absent. `replace`: only the last is left. */
+  readonly clash?: 'replace';
   /** The tree whose passwd and group give names their ids, where that is not the base (`--link`). */
   readonly users?: InputIndex;
   /** SOURCE_DATE_EPOCH for what the actions make, in seconds. */

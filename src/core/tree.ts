@@ -25,5 +25,6 @@ export type Tree = { readonly kind: 'layers'; readonly stack: LayerStack } | Loc
 export interface Selection {
   readonly paths: readonly string[];
   readonly exclude: readonly string[];
+  readonly excludeNamed?: 'copy';
   readonly parents: 'keep' | 'drop';
 }

@@ -58,10 +58,16 @@ const write = (dest: string, change: Partial<Extract<FileAction, { type: 'write'
 /** The tree after doing `actions` on `base` with files of `source`, as lines. */
 const result = async (
   rig: SandboxUnderTest,
-  o: { readonly source: Tree; readonly actions: readonly FileAction[]; readonly base?: string },
+  o: {
+    readonly source: Tree;
+    readonly actions: readonly FileAction[];
+    readonly base?: string;
+    readonly clash?: 'replace';
+  },
 ): Promise<Record<string, string>> => {
   const base = await changed(rig.sandbox, [], o.base ?? 'true');
-  const layer = await rig.sandbox.files.run(opOf(...o.actions), [layersOf(base), o.source]);
+  const op: FileOp = { ...opOf(...o.actions), ...(o.clash !== undefined && { clash: o.clash }) };
+  const layer = await rig.sandbox.files.run(op, [layersOf(base), o.source]);
   using out = openTemp();
   await rig.sandbox.files.exportTo([base, layer], out.at('x'));
   const owners = await seen(rig.sandbox, [base, layer], String.raw`find . -mindepth 1 -printf '%P\t%U:%G\n'`);
@@ -121,6 +127,10 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       await expect(result(rig, { source, actions: [copyOf(['/a*'], '/x')] })).rejects.toMatchObject({
         code: 'COPY_INVALID',
       });
+      for (const second of [copyOf(['/a2'], '/x'), write('/x')])
+        await expect(result(rig, { source, actions: [copyOf(['/a1'], '/x'), second] })).rejects.toMatchObject({
+          code: 'COPY_INVALID',
+        });
       expect(Object.keys(await result(rig, { source, actions: [copyOf(['/a1', '/a2'], '/x/')] }))).toEqual([
         'x',
         'x/a1',
@@ -131,6 +141,17 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
         'x/a1',
         'x/a2',
       ]);
+    });
+    it('copy: several sources to one file leave the last, where the operation says so', async () => {
+      await using rig = await open();
+      using temp = openTemp();
+      const source = contextOf(temp, { a1: '1', a2: '2', big: 'B'.repeat(1 << 20) });
+      const last = async (...actions: readonly FileAction[]): Promise<string | undefined> =>
+        (await result(rig, { source, actions, clash: 'replace' }))['x'];
+      expect(await last(copyOf(['/a1', '/a2'], '/x'))).toBe('file 644 "2"');
+      expect(await last(copyOf(['/a*'], '/x'))).toBe('file 644 "2"');
+      expect(await last(copyOf(['/big', '/a1'], '/x'))).toBe('file 644 "1"');
+      expect(await last(copyOf(['/a1'], '/x'), write('/x'), write('/x', { mode: 0o600 }))).toBe('file 600 "text"');
     });
     it("copy: an existing destination keeps its attributes, directories in it get the source's (6)", async () => {
       await using rig = await open();
@@ -203,6 +224,21 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
         code: 'USER_NOT_FOUND',
         detail: { file: '/etc/group' },
       });
+    });
+    it('copy: unknown names are ignored where the owner says so', async () => {
+      await using rig = await open();
+      using temp = openTemp();
+      const source = contextOf(temp, { f: 'F' });
+      const base = 'mkdir etc; echo app:x:100:101::/home/app:/bin/sh > etc/passwd';
+      const owned = async (user: string, group?: string): Promise<string | undefined> => {
+        const owner = { user, unknown: 'ignore', ...(group !== undefined && { group }) } as const;
+        return (await result(rig, { source, base, actions: [copyOf(['/f'], '/f', { owner })] }))['f'];
+      };
+      expect(await owned('nobody')).toBe('file 644 "F"');
+      expect(await owned('nobody', 'nogroup')).toBe('file 644 "F"');
+      expect(await owned('app', 'nogroup')).toBe('file 644 100:101 "F"');
+      expect(await owned('7', 'nogroup')).toBe('file 644 7:7 "F"');
+      expect(await owned('nobody', '5')).toBe('file 644 0:5 "F"');
     });
     it('copy: only the named path is followed, links below are copied as links (8)', async () => {
       await using rig = await open();
@@ -366,6 +402,20 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       expect(await names(['/a'], ['**/*.png'])).toEqual(['o', 'o/b', 'o/x.txt']);
       expect(await names(['/h*'], ['hom*'])).toEqual(['o', 'o/hold.txt']);
       expect(await names(['/'], ['**', '!a/b'])).toEqual(['o', 'o/a', 'o/a/b', 'o/a/b/y.png']);
+    });
+    it('copy: --exclude spares files that are named, and the digest counts them, where the action says so', async () => {
+      await using rig = await open();
+      using temp = openTemp();
+      const source = contextOf(temp, { 'a/x.log': '1', 'a/y': '2', 'b.log': '3' });
+      const spared = { exclude: ['*.log'], excludeNamed: 'copy' } as const;
+      const copied = await result(rig, { source, actions: [copyOf(['/a', '/*.log'], '/o/', spared)] });
+      expect(Object.keys(copied)).toEqual(['o', 'o/b.log', 'o/y']);
+      const digest = (change: Partial<Selection>): Promise<string> =>
+        rig.sandbox.files.contentDigest(source, { ...whole, paths: ['/b.log'], exclude: ['*.log'], ...change });
+      const before = [await digest({}), await digest(spared)];
+      expect(before[0]).not.toBe(before[1]);
+      writeFileSync(`${source.root}/b.log`, 'changed');
+      expect([await digest({}), await digest(spared)].map((value, i) => value === before[i])).toEqual([true, false]);
     });
     it('copy: --parents keeps the directories behind the pivot', async () => {
       await using rig = await open();
@@ -586,14 +636,9 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
     it('write: a heredoc becomes a file, or goes into a directory', async () => {
       await using rig = await open();
       using temp = openTemp();
-      const actions = [
-        write('/a'),
-        write('/d/'),
-        write('/have', { mode: 0o755, owner: { user: '4' } }),
-        write('/a', { data: Buffer.from('again') }),
-      ];
-      expect(await result(rig, { source: contextOf(temp, {}), base: 'mkdir have', actions })).toEqual({
-        a: 'file 644 "again"',
+      const actions = [write('/a'), write('/d/'), write('/have', { mode: 0o755, owner: { user: '4' } })];
+      expect(await result(rig, { source: contextOf(temp, {}), base: 'mkdir have; echo old > a', actions })).toEqual({
+        a: 'file 644 "text"',
         d: 'directory 755',
         'd/EOF': 'file 644 "text"',
         have: 'directory 755',

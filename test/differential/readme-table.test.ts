@@ -5,17 +5,21 @@ import { INSTRUCTIONS } from '../../frontend/instructions/index.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
+const LINES = readFileSync(join(root, 'frontend/README.md'), 'utf8').split('\n');
+
 /** The table of tests in frontend/README.md: paths by subject. */
 const TABLE: ReadonlyMap<string, readonly string[]> = new Map(
-  readFileSync(join(root, 'frontend/README.md'), 'utf8')
-    .split('\n')
-    .map((line) => line.split('|').map((cell) => cell.trim()))
+  LINES.map((line) => line.split('|').map((cell) => cell.trim()))
     .filter(([, , tests = '']) => tests.startsWith('`test/'))
-    .map(([, subject = '', tests = '']) => [
-      subject.replaceAll('`', ''),
-      Array.from(tests.matchAll(/`([^`]+)`/g), ([, path = '']) => path),
-    ]),
+    .map(([, subject = '', tests = '']) => [subject.replaceAll('`', ''), pathsIn(tests)]),
 );
+
+/** The tests of each deviation from BuildKit, by the first words of its row. */
+const DEVIATIONS: readonly (readonly [string, readonly string[]])[] = LINES.slice(
+  LINES.indexOf('## Where we are not BuildKit'),
+)
+  .filter((line) => line.startsWith('| ') && !/^\| (?:what|---) \|/.test(line))
+  .map((line) => [line.slice(2, 60), pathsIn(line)]);
 
 /** `COPY` and `COPY --from`, for all that the registry has. */
 const SUBJECTS = [...INSTRUCTIONS.values()].flatMap(({ keyword, flags }) => [
@@ -42,6 +46,20 @@ describe('frontend/README.md: table of tests', () => {
     expect((TABLE.get(subject) ?? []).filter((path) => !used.test(textOf(path)))).toEqual([]);
   });
 });
+
+describe('frontend/README.md: deviations from BuildKit', () => {
+  it('has them', () => {
+    expect(DEVIATIONS.length).toBeGreaterThan(5);
+  });
+  it.each(DEVIATIONS)('%s…: names tests that exist', (_row, paths) => {
+    expect(paths.length).toBeGreaterThan(0);
+    expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  });
+});
+
+function pathsIn(cells: string): readonly string[] {
+  return Array.from(cells.matchAll(/`(test\/[^`]+)`/g), ([, path = '']) => path);
+}
 
 /** All text of a test file or of a case's directory. */
 function textOf(path: string): string {

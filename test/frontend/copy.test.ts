@@ -106,6 +106,12 @@ describe('copy: flags', () => {
     expect(layer('me')?.users).toBe(1);
     expect(layer('1:grp')?.users).toBe(1);
     expect(layer('1:2')).not.toHaveProperty('users');
+    expect(layer('root:root')).not.toHaveProperty('users');
+  });
+
+  it('copy: --chown=root is 0:0 whatever the image holds', () => {
+    expect(actionOf('COPY --chown=root a /b')?.owner).toEqual({ user: '0' });
+    expect(actionOf('COPY --chown=app:root a /b')?.owner).toEqual({ user: 'app', group: '0' });
   });
 
   it('copy: --link is without effect beside --chmod, and on nothing', () => {

@@ -274,8 +274,9 @@ describe('config: instructions', () => {
   });
 
   it('config: WORKDIR belongs to the user', () => {
-    expect(made('u')).toEqual([{ type: 'mkdir', path: '/w', mode: 0o755, owner: { user: 'u' } }]);
+    expect(made('u')).toEqual([{ type: 'mkdir', path: '/w', mode: 0o755, owner: { user: 'u', unknown: 'ignore' } }]);
     expect(made('1000:100')).toMatchObject([{ owner: { user: '1000', group: '100' } }]);
+    expect(made('root')).toMatchObject([{ owner: { user: '0' } }]);
   });
 });
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { cacheKey } from '../../solver/cache-key.ts';
 import { execCacheMap } from '../../solver/ops/exec.ts';
 import { fileCacheMap } from '../../solver/ops/file.ts';
-import type { ExecMount, ExecOp, FileOp, Source, Vertex, VertexId } from '../../src/core/graph.ts';
+import type { CopyAction, ExecMount, ExecOp, FileOp, Source, Vertex, VertexId } from '../../src/core/graph.ts';
 import { digestOf } from '../../src/oci/digest.ts';
 import { execOp } from './exec-op.ts';
 
@@ -100,27 +100,42 @@ describe('inputs of RUN', () => {
 });
 
 describe('inputs of COPY', () => {
-  const copy: FileOp = {
-    kind: 'file',
-    base: 'input',
-    actions: [
-      {
-        type: 'copy',
-        from: 1,
-        sources: ['/a', '/b*'],
-        dest: '/x/',
-        exclude: ['*.o'],
-        parents: 'drop',
-        unpack: 'never',
-      },
-    ],
+  const action: CopyAction = {
+    type: 'copy',
+    from: 1,
+    sources: ['/a', '/b*'],
+    dest: '/x/',
+    exclude: ['*.o'],
+    parents: 'drop',
+    unpack: 'never',
   };
+  const copy: FileOp = { kind: 'file', base: 'input', actions: [action] };
+  const changed = (change: Partial<CopyAction>): FileOp => ({ ...copy, actions: [{ ...action, ...change }] });
 
   test('the base counts by identity, the source by the files that are copied', () => {
     expect(fileCacheMap(copy, { inputs: [image, context] }).inputs).toEqual([
       { by: 'identity' },
       { by: 'content', selections: [{ paths: ['/a', '/b*'], exclude: ['*.o'], parents: 'drop' }] },
     ]);
+  });
+
+  test.each<[string, FileOp]>([
+    ['what several sources to one file come to', { ...copy, clash: 'replace' }],
+    ['what an unknown owner means', changed({ owner: { user: 'app', unknown: 'ignore' } })],
+    ['whether excluded files may be named', changed({ excludeNamed: 'copy' })],
+  ])('the key tells %s', (_what, lenient) => {
+    const strict = changed({ owner: { user: 'app' } });
+    const keys = [copy, strict, lenient].map((op) =>
+      cacheKey('recipe', fileCacheMap(op, { inputs: [image, context] }).fields ?? []),
+    );
+    expect(new Set(keys).size).toBe(3);
+  });
+
+  test('files that are spared by exclude patterns are part of what is copied', () => {
+    expect(fileCacheMap(changed({ excludeNamed: 'copy' }), { inputs: [image, context] }).inputs[1]).toEqual({
+      by: 'content',
+      selections: [{ paths: ['/a', '/b*'], exclude: ['*.o'], parents: 'drop', excludeNamed: 'copy' }],
+    });
   });
 
   test('the tree that gives names their ids counts by identity', () => {
