@@ -5,9 +5,6 @@ import type { FileStat, FileTime } from './file-stat.ts';
 import type { Metadata } from './layer-target.ts';
 import { type ModeChange, modeChange } from './symbolic-mode.ts';
 
-/** What a heredoc's file has without --chmod; its parents are then as any others. */
-const DOCUMENT_MODE = 0o644;
-
 /** The attributes of what one file action makes. */
 export interface MadeBy {
   readonly owner: { readonly uid: number; readonly gid: number } | undefined;
@@ -34,7 +31,7 @@ export interface MadeByRequest {
 export function madeBy({ action, owner, source, mtime, now }: MadeByRequest): MadeBy {
   const mode = action.type === 'mkdir' ? undefined : action.mode;
   const change = mode === undefined ? undefined : modeChange(mode);
-  const parentMode = (action.type === 'write' && mode === DOCUMENT_MODE ? undefined : octalOf(mode)) ?? 0o755;
+  const parentMode = octalOf(mode) ?? 0o755;
   const root = { uid: 0, gid: 0 };
   return {
     owner,

@@ -18,6 +18,9 @@ import { TarFile } from './tar-file.ts';
 import { NotInOnePass, TarLayer } from './tar-layer.ts';
 import { resolveOwnership } from './user-lookup.ts';
 
+/** What a heredoc's file has before --chmod. */
+const DOCUMENT_MODE = 0o644;
+
 /** Does a file operation's actions, all into one layer (see `FileBackend.run`). */
 export async function runFileOp(
   request: FileOpRequest,
@@ -148,7 +151,7 @@ function writeFile(run: Run, action: WriteAction): void {
   }
   if (standing?.where === 'upper') writer.remove(directory, as);
   const { uid, gid, mtime } = made.implied(as);
-  const metadata = { uid, gid, mtime, mode: made.change?.(0o644, 'other') ?? 0o644, xattrs: NO_XATTRS };
+  const metadata = { uid, gid, mtime, mode: made.change?.(DOCUMENT_MODE, 'other') ?? DOCUMENT_MODE, xattrs: NO_XATTRS };
   writer.addFile(directory, as, { from: action.data, size: action.data.length, metadata, verify: () => undefined });
 }
 

@@ -54,13 +54,7 @@ export function copyActions(copy: ExpandedCopy, o: ActionContext): readonly File
           unpack: unpackLocal,
         };
   });
-  const writes = copy.documents.map(({ name, data }): FileAction => ({
-    type: 'write',
-    name,
-    data,
-    mode: 0o644,
-    ...common,
-  }));
+  const writes = copy.documents.map(({ name, data }): FileAction => ({ type: 'write', name, data, ...common }));
   return [...copies, ...writes];
 }
 

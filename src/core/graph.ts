@@ -197,8 +197,9 @@ export interface WriteAction {
   readonly dest: string;
   readonly name: string;
   readonly data: Uint8Array;
-  readonly mode: Mode;
   readonly owner?: Ownership;
+  /** Absent: 0644. */
+  readonly mode?: Mode;
 }
 
 /** One change to a tree. */

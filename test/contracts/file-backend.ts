@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { expect, it } from 'vitest';
-import type { CopyAction, FileAction, FileOp } from '../../src/core/graph.ts';
+import type { CopyAction, FileAction, FileOp, Mode } from '../../src/core/graph.ts';
 import type { LayerId } from '../../src/core/snapshot.ts';
 import type { LocalTree, Selection, Tree } from '../../src/core/tree.ts';
 import { describeWith } from '../support/requires.ts';
@@ -51,7 +51,6 @@ const write = (dest: string, change: Partial<Extract<FileAction, { type: 'write'
   dest,
   name: 'EOF',
   data: Buffer.from('text'),
-  mode: 0o644,
   ...change,
 });
 
@@ -643,6 +642,33 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
         'd/EOF': 'file 644 "text"',
         have: 'directory 755',
         'have/EOF': 'file 755 4:4 "text"',
+      });
+    });
+    it.each<[string, Mode | undefined, readonly [string, string, string]]>([
+      ['none', undefined, ['755', '600', '644']],
+      ['what a heredoc has anyway', 0o644, ['644', '644', '644']],
+      ['what parents have anyway', 0o755, ['755', '755', '755']],
+      ['octal', 0o600, ['600', '600', '600']],
+      ['octal, as text', '0640', ['640', '640', '640']],
+      ['symbolic', 'u=rwX,go=rX', ['755', '644', '644']],
+      ['symbolic, added to what is there', 'g+w,o-r', ['755', '620', '660']],
+    ])('chmod: %s: parents, a copied file (600) and a heredoc', async (_what, mode, [parent, file, document]) => {
+      await using rig = await open();
+      using temp = openTemp();
+      const source = contextOf(temp, { f: { content: 'F', mode: 0o600 } });
+      const change = mode === undefined ? {} : { mode };
+      const actions = [copyOf(['/f'], '/c/d/f', change), write('/w/d/', change), write('/have/d/x', change)];
+      const base = 'mkdir -m 711 have';
+      expect(await result(rig, { source, base, actions })).toEqual({
+        c: `directory ${parent}`,
+        'c/d': `directory ${parent}`,
+        'c/d/f': `file ${file} "F"`,
+        w: `directory ${parent}`,
+        'w/d': `directory ${parent}`,
+        'w/d/EOF': `file ${document} "text"`,
+        have: 'directory 711',
+        'have/d': `directory ${parent}`,
+        'have/d/x': `file ${document} "text"`,
       });
     });
     it('run: on an empty tree gives a layer that is independent of the base', async () => {
