@@ -7,6 +7,9 @@ import type { RuntimeMount } from '../src/core/executor.ts';
 
 type SocketMount = Extract<RuntimeMount, { type: 'socket' }>;
 
+/** Each takes two of our descriptors; a step needs one or two at a time. */
+const MAX_CONNECTIONS = 64;
+
 /** Mounts without sockets: each socket's place is taken by one of our own, until this is disposed. */
 export interface SocketProxies extends AsyncDisposable {
   readonly mounts: readonly RuntimeMount[];
@@ -57,6 +60,7 @@ class SocketProxy {
   private constructor(mount: SocketMount, path: string) {
     this.path = path;
     this.#server = createServer({ allowHalfOpen: true }, (client) => this.#join(client, mount.source));
+    this.#server.maxConnections = MAX_CONNECTIONS;
   }
 
   static async listen(mount: SocketMount, path: string): Promise<SocketProxy> {

@@ -18,6 +18,7 @@ export interface ErrorDetails {
   NOT_ALLOWED: { entitlement: string; why: string };
   SECRET_NOT_FOUND: { id: string };
   SSH_NOT_FOUND: { id: string };
+  SSH_KEY_INVALID: { path: string; reason: string };
   IMAGE_NOT_FOUND: { reference: string; reason?: string };
   PLATFORM_NOT_FOUND: { reference: string; platform: string; known: readonly string[] };
   REFERENCE_INVALID: { reference: string };
@@ -115,6 +116,11 @@ const texts: { readonly [C in ErrorCode]: ErrorText<ErrorDetails[C]> } = {
   SSH_NOT_FOUND: {
     message: (d) => `the required ssh agent ${JSON.stringify(d.id)} was not given`,
     hint: (d) => `give it with --ssh ${d.id}`,
+    exitStatus: 1,
+  },
+  SSH_KEY_INVALID: {
+    message: (d) => `the ssh key ${d.path} cannot be used: ${d.reason}`,
+    hint: () => 'add it to an agent with ssh-add, and hand over the agent with --ssh default',
     exitStatus: 1,
   },
   IMAGE_NOT_FOUND: {

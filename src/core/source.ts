@@ -85,6 +85,6 @@ export interface Secrets {
   lookup(id: string): Promise<Uint8Array | undefined>;
   /** Every value seen so far, for masking output. */
   values(): readonly Uint8Array[];
-  /** The host path of an agent's socket. */
+  /** The host path of a socket that lets through what a step may ask an agent: for public keys and signatures. */
   lookupAgent(id: string): Promise<string | undefined>;
 }

@@ -27,10 +27,10 @@ export interface SecretsOptions {
 export const MAX_SECRET_SIZE = 500 * 1024;
 
 /**
- * The build's secrets and agents. A value is read when it is first wanted, once, and kept in memory only.
+ * The build's secrets and agents. A value is read when it is first wanted, once, and kept in memory only. Disposing closes the agents.
  * @throws SECRET_NOT_FOUND for a variable or file that is not there, DOCUMENT_INVALID for one too large; both by `lookup`
  */
-export function openSecrets(o: SecretsOptions): Secrets {
+export function openSecrets(o: SecretsOptions): Secrets & AsyncDisposable {
   const requests = new Map(o.secrets.map((request) => [request.id, request]));
   const read = new Map<string, Promise<Uint8Array>>();
   const values: Uint8Array[] = [];
@@ -45,6 +45,7 @@ export function openSecrets(o: SecretsOptions): Secrets {
     },
     values: () => values,
     lookupAgent: (id) => agents.lookup(id),
+    [Symbol.asyncDispose]: () => agents[Symbol.asyncDispose](),
   };
 }
 

@@ -37,12 +37,8 @@ export async function openInputs(
   await using opened = new AsyncDisposableStack();
   const downloads = new AsyncDisposableStack();
   const { state } = o.workers;
-  const secrets = openSecrets({
-    secrets: request.secrets ?? [],
-    ssh: request.ssh ?? [],
-    env: process.env,
-    cwd: process.cwd(),
-  });
+  const { secrets: given = [], ssh = [] } = request;
+  const secrets = opened.use(openSecrets({ secrets: given, ssh, env: process.env, cwd: process.cwd() }));
   const client = lazyHttpClient(downloads);
   const http = openHttpSource({ http: client, secrets, dir: state.http, tmp: state.tmp });
   const git = openGitSource({ secrets, dir: state.git, tmp: state.tmp });

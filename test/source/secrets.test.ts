@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -68,18 +68,26 @@ describe('secrets', () => {
     expect(await codeOf(secrets.lookup('file'))).toBe('SECRET_NOT_FOUND');
   });
 
-  it('agent: a socket given by path or by SSH_AUTH_SOCK', async () => {
+  it('agent: a socket given by path or by SSH_AUTH_SOCK is reached through one of our own', async () => {
     await using folder = await temporaryDirectory();
     const socket = join(folder.path, 'agent');
-    const server = createServer().listen(socket);
+    const server = createServer((connection) => connection.end()).listen(socket);
     await once(server, 'listening');
     const ssh = [
       { id: 'default', paths: [] },
       { id: 'other', paths: ['agent'] },
     ];
-    const secrets = open([], { ssh, env: { SSH_AUTH_SOCK: socket }, cwd: folder.path });
-    expect(await secrets.lookupAgent('default')).toBe(socket);
-    expect(await secrets.lookupAgent('other')).toBe(socket);
+    await using secrets = open([], { ssh, env: { SSH_AUTH_SOCK: socket }, cwd: folder.path });
+    for (const id of ['default', 'other']) {
+      const own = await secrets.lookupAgent(id);
+      expect(own).not.toBe(socket);
+      expect(await secrets.lookupAgent(id)).toBe(own);
+      const reached = once(server, 'connection');
+      const client = connect(own ?? '').resume();
+      await reached;
+      client.end();
+      await once(client, 'close');
+    }
     expect(await secrets.lookupAgent('unknown')).toBeUndefined();
     server.close();
     await once(server, 'close');
@@ -91,12 +99,10 @@ describe('secrets', () => {
       { id: 'none', paths: [] },
       { id: 'gone', paths: ['gone'] },
       { id: 'key', paths: ['id_rsa'] },
-      { id: 'keys', paths: ['id_rsa', 'id_rsa'] },
     ];
-    const secrets = open([], { ssh, cwd: folder.path });
+    await using secrets = open([], { ssh, cwd: folder.path });
     expect(await codeOf(secrets.lookupAgent('none'))).toBe('SSH_NOT_FOUND');
     expect(await codeOf(secrets.lookupAgent('gone'))).toBe('SSH_NOT_FOUND');
-    expect(await codeOf(secrets.lookupAgent('key'))).toBe('UNSUPPORTED');
-    expect(await codeOf(secrets.lookupAgent('keys'))).toBe('UNSUPPORTED');
+    expect(await codeOf(secrets.lookupAgent('key'))).toBe('SSH_KEY_INVALID');
   });
 });
