@@ -51,11 +51,7 @@ export function originVertex(
       return imageVertex(image, { lowering: o.lowering, meta: { name: `FROM ${pinned(image)}` } }) ?? emptyTree(graph);
     }
     case 'context':
-      return contextVertex(origin.context, {
-        graph: o.lowering.graph,
-        name: origin.name,
-        meta: contextMeta(origin),
-      });
+      return contextVertex(origin.name, { graph, meta: contextMeta(origin) });
   }
 }
 
@@ -162,11 +158,8 @@ function baseMeta(
   };
 }
 
-function contextMeta({ name, context }: Extract<Origin, { kind: 'context' }>): VertexMeta {
-  return {
-    name:
-      context.kind === 'local' ? `[context ${name}] load from client` : `[context ${name}] load from ${context.kind}`,
-  };
+function contextMeta({ name }: Extract<Origin, { kind: 'context' }>): VertexMeta {
+  return { name: `[context ${name}] load from client` };
 }
 
 function known(origin: Extract<Origin, { kind: 'image' }>, { request }: Lowering): ResolvedImage {

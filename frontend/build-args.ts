@@ -44,7 +44,7 @@ export function declaredArgs(dockerfile: Dockerfile): ReadonlySet<string> {
 export function sourceDateEpoch(request: LowerRequest, globals: PersistentMap<string>): number | undefined {
   if (request.epochSeconds !== undefined) return request.epochSeconds;
   const text = request.buildArgs.get('SOURCE_DATE_EPOCH') ?? globals.lookup('SOURCE_DATE_EPOCH') ?? '';
-  if (text === '' || (text === 'context' && request.mainContext.kind === 'local')) return undefined;
+  if (text === '' || text === 'context') return undefined;
   if (/^-?\d+$/.test(text) && Number(text) >= 0 && Number(text) <= LARGEST_EPOCH) return Number(text);
   throw new Flaw('InvalidEpoch', `invalid SOURCE_DATE_EPOCH: ${text}`, { help: 'give it in seconds since 1970' });
 }

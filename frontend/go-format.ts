@@ -69,12 +69,6 @@ export function formatDuration(nanoseconds: number): string {
   return minutes > 0 ? `${minutes}m${seconds}` : seconds;
 }
 
-/** What Go's strconv.ParseBool accepts. */
-export function parseBool(text: string): boolean | undefined {
-  if (['1', 't', 'T', 'TRUE', 'true', 'True'].includes(text)) return true;
-  return ['0', 'f', 'F', 'FALSE', 'false', 'False'].includes(text) ? false : undefined;
-}
-
 function escapeRune(character: string): string {
   const escape = ESCAPES[character];
   if (escape !== undefined) return escape;

@@ -5,18 +5,11 @@ import type { ImageDraft } from '../src/core/image.ts';
 import type { ResolvedImage } from '../src/core/source.ts';
 import type { Platform } from '../src/oci/platform.ts';
 
-/** What stands behind a name that `--build-context` gave. */
+/** What stands behind a name that `--build-context` gave. `local` also stands for one that was checked out, or unpacked from an archive. */
 export type NamedContext =
   | { readonly kind: 'local' }
   /** `docker-image://…` or `oci-layout://…`. */
-  | { readonly kind: 'image'; readonly reference: string }
-  /** A git URL with its `#ref:subdir` or query. */
-  | { readonly kind: 'git'; readonly remote: string }
-  /** An archive, which is unpacked. */
-  | { readonly kind: 'http'; readonly url: string };
-
-/** The main build context; `local` also stands for one that was unpacked from an archive. */
-export type MainContext = Exclude<NamedContext, { readonly kind: 'image' }>;
+  | { readonly kind: 'image'; readonly reference: string };
 
 /** A build for one platform. */
 export interface LowerRequest {
@@ -41,7 +34,6 @@ export interface LowerRequest {
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   readonly cgroupParent?: string;
   readonly resources: ResourceLimits;
-  readonly mainContext: MainContext;
   /** What the main context leaves out. */
   readonly ignore?: IgnoreMatcher;
   /** As close to BuildKit as can be, its leniency included. */

@@ -124,13 +124,9 @@ class StageLowering {
   }
 
   #mainContext(): VertexId {
-    const { graph, request } = this.#lowering;
-    const keep = request.buildArgs.get('BUILDKIT_CONTEXT_KEEP_GIT_DIR');
-    return contextVertex(request.mainContext, {
-      graph,
-      name: 'context',
+    return contextVertex('context', {
+      graph: this.#lowering.graph,
       meta: { name: '[internal] load build context' },
-      ...(keep !== undefined && keep !== '' && keep !== '0' && keep !== 'false' && { gitDir: 'keep' }),
     });
   }
 }

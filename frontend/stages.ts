@@ -12,11 +12,7 @@ export type Origin =
   | { readonly kind: 'stage'; readonly index: number }
   | { readonly kind: 'scratch' }
   | { readonly kind: 'image'; readonly request: ImageRequest; readonly name: string }
-  | {
-      readonly kind: 'context';
-      readonly name: string;
-      readonly context: Exclude<NamedContext, { readonly kind: 'image' }>;
-    };
+  | { readonly kind: 'context'; readonly name: string };
 
 /** A stage whose FROM line has been understood. */
 export interface StagePlan {
@@ -185,7 +181,7 @@ export class Names {
     const context = found === undefined ? undefined : this.#contexts.get(found);
     if (found === undefined || context === undefined) return undefined;
     if (context.kind === 'image') return { kind: 'image', request: imageRequest(context.reference, o), name };
-    return { kind: 'context', name: this.#writtenName(found), context };
+    return { kind: 'context', name: this.#writtenName(found) };
   }
 
   /** The name as the user gave it, which is what the local context is known by. */

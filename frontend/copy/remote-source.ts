@@ -1,7 +1,8 @@
 import type { Source } from '../../src/core/graph.ts';
+import type { GitUrl } from '../../src/core/git-url.ts';
 import { parseDigest, type Digest } from '../../src/oci/digest.ts';
 import { Flaw } from '../flaw.ts';
-import { parseGitReference, type GitReference } from '../git-reference.ts';
+import { parseGitReference } from '../git-reference.ts';
 import { downloadName, escapeWildcards, gitSource, httpSource } from '../source-vertices.ts';
 import type { CopyFilesOptions } from './copy-options.ts';
 
@@ -29,7 +30,7 @@ export function remoteSource(text: string, options: CopyFilesOptions): RemoteSou
   return { source, path: `/${escapeWildcards(downloadName(text))}`, unpack: options.unpackRemote };
 }
 
-function withFlags(git: GitReference, { gitDir, checksum }: CopyFilesOptions): GitReference {
+function withFlags(git: GitUrl, { gitDir, checksum }: CopyFilesOptions): GitUrl {
   if (gitDir !== undefined && git.gitDir !== undefined && git.gitDir !== gitDir)
     throw new Flaw('Contradiction', 'inconsistent keep-git-dir configuration', {
       place: { kind: 'flag', name: 'keep-git-dir' },

@@ -1,5 +1,5 @@
 import type { Comment } from '../syntax/elements.ts';
-import { parseBool } from '../go-format.ts';
+import { parseBool } from '../../src/core/parse-bool.ts';
 import { Flaw } from '../flaw.ts';
 
 /** Some rules by name, or all of them. */

@@ -1,6 +1,6 @@
 import { Flaw } from '../flaw.ts';
-import { parseBool } from '../go-format.ts';
 import { didYouMean } from '../../src/core/nearest-name.ts';
+import { parseBool } from '../../src/core/parse-bool.ts';
 
 /** The kinds of `RUN --mount`. */
 export type MountType = 'bind' | 'cache' | 'tmpfs' | 'secret' | 'ssh';

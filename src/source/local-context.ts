@@ -1,8 +1,10 @@
 import { mkdir, mkdtemp, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { BuildError, isErrno, messageOf } from '../core/error.ts';
+import { type GitUrl, parseGitUrl, splitGitUrl } from '../core/git-url.ts';
 import type { GitSource } from '../core/source.ts';
 import type { LocalTree } from '../core/tree.ts';
+import { FormatError } from '../oci/format-error.ts';
 import { openContextStream } from './context-stream.ts';
 import {
   type DockerfileInput,
@@ -14,7 +16,6 @@ import {
   readIgnoreFile,
   readLimited,
 } from './dockerfile-file.ts';
-import { parseGitUrl } from './git-url.ts';
 import type { HttpClient } from './http-client.ts';
 import { redactUrl } from './redact.ts';
 import { removeContext, unpackContext } from './tar-context.ts';
@@ -42,6 +43,8 @@ export interface ContextRequest {
   readonly input: ContextInput;
   /** Absent for a named context, which has none. */
   readonly dockerfile?: DockerfileInput | undefined;
+  /** Whether a repository comes with its `.git`, where its URL does not say (default: drop). */
+  readonly gitDir?: 'keep' | 'drop' | undefined;
   /** What relative paths start from. */
   readonly cwd: string;
   readonly signal?: AbortSignal | undefined;
@@ -107,11 +110,11 @@ async function openPlace(ports: ContextPorts, request: ContextRequest, cleanup: 
       const { location } = input;
       const folder = resolve(cwd, location);
       if (await isDirectory(folder)) return { tree: localTree(name, folder), named: host };
-      const git = parseGitUrl(GITHUB_SHORTHAND.test(location) ? `https://${withGitSuffix(location)}` : location);
+      const git = gitUrlOf(GITHUB_SHORTHAND.test(location) ? `https://${withGitSuffix(location)}` : location);
       if (git !== undefined) {
         const { tree } = await ports.git.fetch({
           submodules: 'recursive',
-          gitDir: 'drop',
+          gitDir: request.gitDir ?? 'drop',
           ...git,
           signal: request.signal,
         });
@@ -179,6 +182,16 @@ async function freshFolder({ tmp }: ContextPorts, cleanup: AsyncDisposableStack)
   const folder = await mkdtemp(join(tmp, 'context-'));
   cleanup.defer(() => removeContext(folder));
   return folder;
+}
+
+function gitUrlOf(location: string): GitUrl | undefined {
+  try {
+    return parseGitUrl(location);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    const { remote } = splitGitUrl(location);
+    throw new BuildError('GIT_FAILED', { remote: redactUrl(remote), reason: error.message }, { cause: error });
+  }
 }
 
 async function isDirectory(path: string): Promise<boolean> {

@@ -1,6 +1,7 @@
 import type { BuildRequest } from '../build-request.ts';
 import { BuildError } from '../core/error.ts';
 import { IgnoreMatcher } from '../core/glob.ts';
+import { parseBool } from '../core/parse-bool.ts';
 import type { ProgressListener } from '../core/progress.ts';
 import type { GitSource, HttpSource, Secrets } from '../core/source.ts';
 import type { LocalTree } from '../core/tree.ts';
@@ -86,9 +87,10 @@ interface Opening {
 function openMain(request: BuildRequest, { ports, opened, emit, signal }: Opening): Promise<BuildContext> {
   const name = '[internal] load build definition';
   return internalStep({ id: name, name }, emit, async () => {
-    const dockerfile = request.dockerfile ?? { kind: 'default' };
+    const { context: input, dockerfile = { kind: 'default' } } = request;
+    const gitDir = parseBool(request.buildArgs?.get('BUILDKIT_CONTEXT_KEEP_GIT_DIR') ?? '') === true ? 'keep' : 'drop';
     return opened.use(
-      await openContext(ports, { name: 'context', input: request.context, dockerfile, cwd: process.cwd(), signal }),
+      await openContext(ports, { name: 'context', input, dockerfile, gitDir, cwd: process.cwd(), signal }),
     );
   });
 }

@@ -178,7 +178,6 @@ export function toLowerRequest(
     ulimits: request.ulimits ?? [],
     ...(cgroupParent === undefined ? {} : { cgroupParent }),
     resources: request.resources ?? {},
-    mainContext: { kind: 'local' },
     ...(inputs.ignore === undefined ? {} : { ignore: inputs.ignore }),
     ...(compat === undefined ? {} : { compat }),
     extent,

@@ -175,12 +175,12 @@ describe('copy: ADD', () => {
       submodules: 'recursive',
       gitDir: 'keep',
     });
-    expect(of('ADD https://h/r.git?branch=b&subdir=s&submodules=false&checksum=abc123 /r')).toEqual({
+    expect(of('ADD https://h/r.git?branch=b&subdir=s&submodules=false&checksum=abc1234 /r')).toEqual({
       type: 'git',
       remote: 'https://h/r.git',
       ref: 'refs/heads/b',
       subdir: 's',
-      checksum: 'abc123',
+      checksum: 'abc1234',
       submodules: 'none',
       gitDir: 'drop',
     });
@@ -195,7 +195,7 @@ describe('copy: ADD', () => {
     ['ADD --checksum=x a b c/', "checksum can't be specified for multiple sources"],
     ['ADD --checksum=md5:1 https://h/a b', 'invalid checksum "md5:1"'],
     ['ADD --keep-git-dir=false https://h/r.git?keep-git-dir=true b', 'inconsistent keep-git-dir configuration'],
-    ['ADD --checksum=abc https://h/r.git?checksum=def b', 'checksum mismatch "abc" != "def"'],
+    ['ADD --checksum=abc1234 https://h/r.git?checksum=def1234 b', 'checksum mismatch "abc1234" != "def1234"'],
     ['ADD https://h/r.git#-x b', 'a ref must not begin with a dash'],
     ['ADD https://h/r.git#a:../b c', 'the folder "../b" leaves the repository'],
     ['ADD https://h/r.git?x=1 b', 'unexpected query "x"'],

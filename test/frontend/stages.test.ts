@@ -23,11 +23,6 @@ const strict = (text: string, o = {}): unknown => {
 
 const contexts = (name: string, context: object): object => ({ namedContexts: new Map([[name, context]]) });
 
-const sourcesOfMain = (mainContext: object): unknown =>
-  [...complete('FROM scratch\nCOPY a b', { mainContext } as object).graph.values()].flatMap(({ op }) =>
-    op.kind === 'source' ? [op.source] : [],
-  );
-
 describe('stages: which are needed', () => {
   const text = 'FROM x AS a\nRUN a\nFROM unused AS b\nRUN b\nFROM y AS c\nRUN c\nFROM a\nCOPY --from=c / /';
 
@@ -265,32 +260,16 @@ describe('stages: named contexts', () => {
     const result = complete('FROM x\nCOPY --from=Src a b\nRUN --mount=from=repo,target=/m c', {
       namedContexts: new Map([
         ['Src', { kind: 'local' }],
-        ['repo', { kind: 'git', remote: 'https://example.com/r.git#v1:sub' }],
+        ['repo', { kind: 'local' }],
       ]),
     });
     const sources = [...result.graph.values()].flatMap(({ op }) => (op.kind === 'source' ? [op.source] : []));
     expect(sources).toContainEqual({ type: 'local', name: 'Src' });
-    expect(sources).toContainEqual({
-      type: 'git',
-      remote: 'https://example.com/r.git',
-      ref: 'v1',
-      subdir: 'sub',
-      submodules: 'recursive',
-      gitDir: 'drop',
-    });
+    expect(sources).toContainEqual({ type: 'local', name: 'repo' });
   });
 
   it('stages: a stage comes before a context of its name for later stages', () => {
     expect(lowerText('FROM x AS a\nRUN b\nFROM a', contexts('x', { kind: 'local' })).kind).toBe('complete');
-  });
-
-  it('stages: the main context may be a repository or an archive', () => {
-    expect(sourcesOfMain({ kind: 'git', remote: 'github.com/o/r#main' })).toMatchObject([
-      { remote: 'https://github.com/o/r.git', ref: 'main' },
-    ]);
-    expect(sourcesOfMain({ kind: 'http', url: 'https://h/x.tgz' })).toEqual([
-      { type: 'http', url: 'https://h/x.tgz', filename: 'x.tgz' },
-    ]);
   });
 });
 

@@ -382,6 +382,14 @@ describeWith(['git'], 'context: a repository', () => {
     await using dev = await rig.open({ ...at(`${remote}#main:sub`), ...path('Dev') });
     expect(text(dev)).toBe('FROM dev');
     expect(await codeOf(rig.open({ ...at(remote), ...path('out') }))).toBe('DOCKERFILE_NOT_FOUND');
-    expect(await codeOf(rig.open(at(`${remote}#-x`)))).toBe('GIT_FAILED');
+    await using kept = await rig.open({ ...at(remote), gitDir: 'keep' });
+    expect(await readdir(kept.tree.root)).toContain('.git');
+    await using dropped = await rig.open({ ...at(`${remote}?keep-git-dir=false`), gitDir: 'keep' });
+    expect(await readdir(dropped.tree.root)).not.toContain('.git');
+  });
+  it('a URL that cannot be: is refused, and its login not shown', async () => {
+    await using rig = await openContextRig();
+    const failure = rig.open(at('https://ann:secret@h.example/b.git#-x'));
+    await expect(failure).rejects.toThrow(/^git https:\/\/h\.example\/b\.git failed: a ref must not begin/);
   });
 });

@@ -19,7 +19,6 @@ export function requestOf(change: Partial<LowerRequest> = {}): LowerRequest {
     addHosts: [],
     ulimits: [],
     resources: {},
-    mainContext: { kind: 'local' },
     multiPlatform: 'no',
     ...change,
   };
