@@ -1,10 +1,9 @@
 import { cp, readFile, realpath, writeFile } from 'node:fs/promises';
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { basename, join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openBusyboxRegistry } from '../support/busybox-image.ts';
 import { debianArchive } from '../support/debian-rootfs.ts';
+import { freePort } from '../support/free-port.ts';
 import { describeWith } from '../support/requires.ts';
 import { openRig, type Rig, stepsOf } from '../support/rig.ts';
 import { checkProgram, runProgram } from '../support/run-program.ts';
@@ -178,13 +177,4 @@ async function npmFolder(): Promise<string> {
   const folder = resolve(await realpath(found.trim()), '../..');
   expect(JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'))).toMatchObject({ name: 'npm' });
   return folder;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -5,7 +5,9 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { checkProgram } from './run-program.ts';
+import { setTimeout } from 'node:timers/promises';
+import { freePort } from './free-port.ts';
+import { checkProgram, startProgram } from './run-program.ts';
 
 /** A repository on this machine to fetch from. */
 export interface GitRepository extends AsyncDisposable {
@@ -119,6 +121,24 @@ export async function serveGit(
       server.closeAllConnections();
       server.close();
       await once(server, 'close');
+    },
+  };
+}
+
+/** Serves the repositories below `folder` with git's own daemon. */
+export async function openGitDaemon(folder: string): Promise<{ readonly url: string } & AsyncDisposable> {
+  const port = await freePort();
+  let output = '';
+  const place = [`--base-path=${folder}`, '--listen=127.0.0.1', `--port=${port}`];
+  const daemon = startProgram('git', ['daemon', '--verbose', '--export-all', '--reuseaddr', ...place], {
+    onStderr: (text) => (output += text),
+  });
+  while (!output.includes('Ready to rumble')) await setTimeout(10);
+  return {
+    url: `git://127.0.0.1:${port}`,
+    [Symbol.asyncDispose]: async () => {
+      daemon.kill('SIGTERM');
+      await daemon.ended;
     },
   };
 }
