@@ -66,6 +66,20 @@ test('process: --version and usage errors', async () => {
   expect(await start(main, ['--nonsense', '.']).status).toBe(2);
 });
 
+test('process: what cannot be loaded is told as any other failure', async () => {
+  const hook =
+    'import { registerHooks } from "node:module";' +
+    'registerHooks({ load(url, context, next) {' +
+    '  if (url.endsWith("/src/index.ts")) throw new Error("the build cannot be loaded");' +
+    '  return next(url, context);' +
+    '} });';
+  const NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(hook)}`;
+  const started = start('../../src/cli/main.ts', ['--progress=none', '.'], { NODE_OPTIONS });
+  expect(await started.status).toBe(1);
+  expect(await started.stderr('loaded')).toMatch(/^error INTERNAL: the build cannot be loaded$/m);
+  expect(await started.stderr('loaded')).not.toMatch(/Node\.js v|\n +at /);
+});
+
 describeWith(['tmux'], 'process in a terminal', () => {
   test('Ctrl-C leaves the last frame and says that the build was canceled', async () => {
     await using terminal = await openTerminal({ columns: 60, rows: 10 });
