@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { link, lstat, mkdir, rm, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { BuildError, isErrno } from '../core/error.ts';
 import { syncDirectory } from './durable-file.ts';
 import { openOwner } from './owner.ts';
@@ -74,7 +74,7 @@ export async function openStateDir(path: string): Promise<StateDir> {
 
 /** Synchronous where the store exists: every build begins here, and a handful of system calls is quicker than waiting for threads. */
 async function openRoot(path: string): Promise<string> {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  makeDirectory(path);
   const root = realpathSync(path);
   refuseStrangers(root);
   const format = readIfThere(join(root, FORMAT_FILE));
@@ -86,6 +86,23 @@ async function openRoot(path: string): Promise<string> {
     );
   }
   return root;
+}
+
+/** With its parents. Node's `recursive` never returns from where the kernel does not find what it is asked to make, as below /proc. */
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (isErrno(error, 'EEXIST')) {
+      if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+      throw unusable(path, 'it is no directory', error);
+    }
+    const parent = dirname(path);
+    if (!isErrno(error, 'ENOENT')) throw error;
+    if (existsSync(parent)) throw unusable(path, 'no directory can be made there', error);
+    makeDirectory(parent);
+    makeDirectory(path);
+  }
 }
 
 function refuseStrangers(root: string): void {
@@ -140,6 +157,6 @@ function readIfThere(path: string): string | undefined {
   }
 }
 
-function unusable(path: string, reason: string): BuildError {
-  return new BuildError('STORE_UNUSABLE', { path, reason });
+function unusable(path: string, reason: string, cause?: unknown): BuildError {
+  return new BuildError('STORE_UNUSABLE', { path, reason }, { cause });
 }

@@ -41,7 +41,10 @@ describe('state directory', () => {
     await using directory = await temporaryDirectory();
     const file = join(directory.path, 'file');
     writeFileSync(file, '');
-    expect(await codeOf(openStateDir(file))).toMatch(/STORE_UNUSABLE|EEXIST/);
+    symlinkSync('nothing', join(directory.path, 'dangling'));
+    for (const path of [file, join(file, 'below'), join(directory.path, 'dangling'), '/proc/x', '/proc/x/y']) {
+      expect(await codeOf(openStateDir(path)), path).toBe('STORE_UNUSABLE');
+    }
     const store = join(directory.path, 'store');
     await (await openStateDir(store))[Symbol.asyncDispose]();
     writeFileSync(join(store, 'tsbuild-format'), '2\n');
