@@ -1,4 +1,5 @@
 import type { DockerfileInput } from '../build-request.ts';
+import { detectCompression } from '../oci/compression.ts';
 import type { BuildInputs } from './to-build-request.ts';
 import type { CliIo } from './cli-io.ts';
 import { usageError } from './usage-error.ts';
@@ -9,13 +10,6 @@ export const STDIN_NAME = '<stdin>';
 /** Enough for every magic number, and for the first header of a tar. */
 const PEEK_BYTES = 512;
 const MAX_DOCKERFILE_BYTES = 8 * 1024 * 1024;
-
-const MAGIC: readonly (readonly number[])[] = [
-  [0x1f, 0x8b],
-  [0x42, 0x5a, 0x68],
-  [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00],
-  [0x28, 0xb5, 0x2f, 0xfd],
-];
 
 /**
  * The inputs that `PATH|URL|-` and `--file` name. `-` as the context is a tar archive or, where it is none, a Dockerfile for an
@@ -81,7 +75,7 @@ async function* toBytes(stdin: AsyncIterable<string | Uint8Array>): AsyncGenerat
 
 /** Compressed data, or a block whose checksum is a tar header's. */
 function isArchive(head: Uint8Array): boolean {
-  if (MAGIC.some((magic) => magic.every((byte, index) => head[index] === byte))) return true;
+  if (detectCompression(head) !== 'uncompressed') return true;
   if (head.byteLength < PEEK_BYTES) return false;
   const stored = Number.parseInt(
     Buffer.from(head.subarray(148, 156)).toString('latin1').replaceAll('\0', ' ').trim(),

@@ -11,8 +11,11 @@ import { FormatError } from './format-error.ts';
 import { encodeGzip } from './gzip-encoder.ts';
 import type { Compression } from './media-type.ts';
 
-/** What the first bytes of a file say about its compression; bzip2 and xz are recognised, but not read here. */
-export type DetectedCompression = Compression | 'bzip2' | 'xz';
+/** Formats that Node has no codec for: recognised here, and read by the programs of these names, which nearly every system has. */
+export type ProgramCompression = 'bzip2' | 'xz';
+
+/** What the first bytes of a file say about its compression. */
+export type DetectedCompression = Compression | ProgramCompression;
 
 /** How to compress. The bytes depend on these and the content alone: not on the machine, nor on how the content is cut into chunks. */
 export interface CompressOptions {

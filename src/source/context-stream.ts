@@ -1,5 +1,5 @@
 import { BuildError } from '../core/error.ts';
-import { decompress, detectCompression } from '../oci/compression.ts';
+import { decompress, detectCompression, type ProgramCompression } from '../oci/compression.ts';
 import { FormatError } from '../oci/format-error.ts';
 
 /** What a stream handed over as a context turned out to be. */
@@ -8,27 +8,32 @@ export type ContextStream =
   /** No archive, so it is a Dockerfile. */
   | { readonly kind: 'text'; readonly bytes: AsyncIterable<Uint8Array> };
 
+/** Reads what no codec of Node does. @throws UNSUPPORTED, FormatError while it is read */
+export type DecompressByProgram = (
+  compression: ProgramCompression,
+  bytes: AsyncIterable<Uint8Array>,
+) => AsyncIterable<Uint8Array>;
+
 const BLOCK = 512;
 const CHECKSUM_START = 148;
 const CHECKSUM_END = 156;
 
 /**
  * Tells by the content whether `source` is an archive, perhaps compressed, which is decompressed here, or a text.
- * @param name for messages
- * @throws ARCHIVE_INVALID for what is compressed but no archive, UNSUPPORTED for compressions that are not read here
+ * @param o.name for messages
+ * @throws ARCHIVE_INVALID for what is compressed but no archive, UNSUPPORTED where the program for it is missing
  */
-export async function openContextStream(source: AsyncIterable<Uint8Array>, name: string): Promise<ContextStream> {
+export async function openContextStream(
+  source: AsyncIterable<Uint8Array>,
+  { name, decompressByProgram }: { readonly name: string; readonly decompressByProgram: DecompressByProgram },
+): Promise<ContextStream> {
   const packed = await peek(source);
   const compression = detectCompression(packed.head);
-  if (compression === 'bzip2' || compression === 'xz') {
-    await packed.close();
-    throw new BuildError('UNSUPPORTED', {
-      what: `a context compressed with ${compression}`,
-      instead: 'use gzip or zstd',
-    });
-  }
-  const plain =
-    compression === 'uncompressed' ? packed : await peek(decompress(packed.bytes, compression)).catch(asInvalid(name));
+  const content =
+    compression === 'bzip2' || compression === 'xz'
+      ? decompressByProgram(compression, packed.bytes)
+      : decompress(packed.bytes, compression);
+  const plain = compression === 'uncompressed' ? packed : await peek(content).catch(asInvalid(name));
   if (isTar(plain.head)) return { kind: 'tar', bytes: plain.bytes };
   if (compression === 'uncompressed') return { kind: 'text', bytes: plain.bytes };
   await plain.close();

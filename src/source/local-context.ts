@@ -5,7 +5,7 @@ import { type GitUrl, parseGitUrl, splitGitUrl } from '../core/git-url.ts';
 import type { GitSource } from '../core/source.ts';
 import type { LocalTree } from '../core/tree.ts';
 import { FormatError } from '../oci/format-error.ts';
-import { openContextStream } from './context-stream.ts';
+import { type DecompressByProgram, openContextStream } from './context-stream.ts';
 import {
   type DockerfileInput,
   type DockerfileText,
@@ -32,6 +32,7 @@ export interface ContextPorts {
   readonly http: HttpClient;
   /** The patterns of an ignore file, in order, and the line of each. */
   readonly parseIgnoreFile: (text: Uint8Array) => Required<Pick<LocalTree, 'ignore' | 'ignoreLines'>>;
+  readonly decompressByProgram: DecompressByProgram;
   /** A private directory for archives to be unpacked in. */
   readonly tmp: string;
 }
@@ -134,7 +135,7 @@ async function openStream(
   { name, dockerfile, signal, cwd }: ContextRequest,
   o: { readonly bytes: AsyncIterable<Uint8Array>; readonly label: string; readonly cleanup: AsyncDisposableStack },
 ): Promise<Place> {
-  const stream = await openContextStream(o.bytes, o.label);
+  const stream = await openContextStream(o.bytes, { name: o.label, decompressByProgram: ports.decompressByProgram });
   const tree = localTree(name, await freshFolder(ports, o.cleanup));
   if (stream.kind === 'tar') {
     await unpackContext(stream.bytes, tree.root, { name: o.label, signal });

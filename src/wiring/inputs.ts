@@ -8,6 +8,7 @@ import type { LocalTree } from '../core/tree.ts';
 import type { Dockerfile } from '../../frontend/ast.ts';
 import type { NamedContext } from '../../frontend/lower-request.ts';
 import { parseDockerfile, type ParseResult } from '../../frontend/parse.ts';
+import { decompressByProgram } from '../../sandbox/decompress-program.ts';
 import { internalStep } from './internal-step.ts';
 import type { DockerfileText } from '../source/dockerfile-file.ts';
 import { openGitSource } from '../source/git.ts';
@@ -43,7 +44,13 @@ export async function openInputs(
   const client = lazyHttpClient(downloads);
   const http = openHttpSource({ http: client, secrets, dir: state.http, tmp: state.tmp });
   const git = openGitSource({ secrets, dir: state.git, tmp: state.tmp });
-  const ports: ContextPorts = { git, http: client, parseIgnoreFile: (text) => ignorePatterns(text), tmp: state.tmp };
+  const ports: ContextPorts = {
+    git,
+    http: client,
+    parseIgnoreFile: ignorePatterns,
+    decompressByProgram,
+    tmp: state.tmp,
+  };
   const main = await openMain(request, { ...o, ports, opened });
   const { locals, namedContexts } = await openNamed(request, { ...o, ports, opened });
   const owned = opened.move();

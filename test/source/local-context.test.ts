@@ -7,6 +7,7 @@ import type { BuildError } from '../../src/core/error.ts';
 import type { TarEntry } from '../../src/oci/tar-header.ts';
 import { packTar } from '../../src/oci/tar-writer.ts';
 import { openTransport } from '../../src/registry/transport.ts';
+import { decompressByProgram } from '../../sandbox/decompress-program.ts';
 import { openGitSource } from '../../src/source/git.ts';
 import { type BuildContext, type ContextRequest, imageContext, openContext } from '../../src/source/local-context.ts';
 import { codeOf } from '../contracts/registry-server.ts';
@@ -40,6 +41,7 @@ async function openContextRig(): Promise<Rig> {
       secrets,
       fileProtocol: 'allow',
     }),
+    decompressByProgram,
     parseIgnoreFile: (text: Uint8Array) => {
       const ignore = Buffer.from(text)
         .toString()
@@ -255,7 +257,8 @@ describe('context: a stream', () => {
   it.each([
     ['compressed text', gzipSync('FROM x'), 'ARCHIVE_INVALID'],
     ['a broken gzip', gzipSync('FROM x').subarray(0, 12), 'ARCHIVE_INVALID'],
-    ['xz', Buffer.from('fd377a585a000004', 'hex'), 'UNSUPPORTED'],
+    ['a broken xz', Buffer.from('fd377a585a000004', 'hex'), 'ARCHIVE_INVALID'],
+    ['a broken bzip2', Buffer.from('BZh91AY&SY'), 'ARCHIVE_INVALID'],
   ])('of %s is refused', async (_, bytes, code) => {
     await using rig = await openContextRig();
     expect(await codeOf(rig.open(stream(bytes)))).toBe(code);
