@@ -21,7 +21,6 @@ import { digestOf } from '../src/oci/digest.ts';
 import { type FileLock, tryLock } from './file-lock.ts';
 import type { FileWork } from './layer-codec.ts';
 import { storeError } from './store-error.ts';
-import { treeUsage } from './tree-usage.ts';
 
 /** Between two looks at a lock that another process holds. */
 const POLL_MS = 20;
@@ -71,7 +70,7 @@ export class LockedCacheMounts implements CacheMounts {
       const record = this.#readRecord(name);
       if (record === undefined) return [];
       const path = join(this.#root, name, 'data');
-      const { bytes } = await treeUsage(path);
+      const { bytes } = await this.#work.pool.call('measureTree', { directory: path });
       return [{ id: record.id, path, bytes, lastUsedMs: this.#lastUsedMs(name) }];
     });
     return (await Promise.all(found)).flat().toSorted((a, b) => (a.id < b.id ? -1 : 1));
@@ -213,7 +212,8 @@ export class LockedCacheMounts implements CacheMounts {
     const lock = this.#tryLock(name, 'exclusive');
     if (lock === undefined) return 0;
     try {
-      const { bytes } = await treeUsage(join(this.#root, name, 'data'));
+      const directory = join(this.#root, name, 'data');
+      const { bytes } = await this.#work.pool.call('measureTree', { directory });
       await using pending = this.#work.store.create();
       renameSync(join(this.#root, name), join(pending.directory, 'removed'));
       await rm(join(pending.directory, 'removed'), { recursive: true, force: true });

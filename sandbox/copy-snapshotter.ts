@@ -1,6 +1,14 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ActiveSnapshot, LayerId, LayerStack, Snapshotter, SnapshotView } from '../src/core/snapshot.ts';
+import type {
+  ActiveSnapshot,
+  LayerId,
+  LayerStack,
+  ListedLayer,
+  Snapshotter,
+  SnapshotView,
+} from '../src/core/snapshot.ts';
+import type { TreeUsage } from '../src/core/tree-usage.ts';
 import type { OverlayXattrs } from './extended-attributes.ts';
 import type { LayerHold, LayerStore, PendingLayer } from './layer-store.ts';
 import type { WorkerPool } from './worker-pool.ts';
@@ -70,8 +78,12 @@ export class CopySnapshotter implements Snapshotter {
     return this.#parts.store.remove(layer);
   }
 
-  usage(layer: LayerId): Promise<{ readonly bytes: number; readonly inodes: number }> {
+  usage(layer: LayerId): Promise<TreeUsage> {
     return this.#parts.store.usage(layer);
+  }
+
+  list(): AsyncIterable<ListedLayer> {
+    return this.#parts.store.list();
   }
 
   async #open(

@@ -4,6 +4,7 @@ import type { FileBackend, ResolvedUser, SelectedFile } from '../src/core/file-b
 import type { FileOp } from '../src/core/graph.ts';
 import type { LayerId, LayerStack } from '../src/core/snapshot.ts';
 import type { Selection, Tree } from '../src/core/tree.ts';
+import type { TreeUsage } from '../src/core/tree-usage.ts';
 import type { Digest } from '../src/oci/digest.ts';
 import { beginHere } from './begin-here.ts';
 import { digestSelection } from './content-digest.ts';
@@ -61,6 +62,10 @@ export class WorkerFileBackend implements FileBackend {
 
   async resolveUser(stack: LayerStack, user: string): Promise<ResolvedUser> {
     return this.#work.store.look(stack, (directories) => resolveUserInTree({ directories, user }));
+  }
+
+  usage(directory: string): Promise<TreeUsage> {
+    return this.#work.pool.call('measureTree', { directory });
   }
 
   async exportTo(stack: LayerStack, to: string, o: JobOptions = {}): Promise<void> {

@@ -3,6 +3,7 @@ import type { LayerTar } from '../src/core/layer-codec.ts';
 import type { FileOp } from '../src/core/graph.ts';
 import type { ResolvedUser } from '../src/core/file-backend.ts';
 import type { LocalTree, Selection } from '../src/core/tree.ts';
+import type { TreeUsage } from '../src/core/tree-usage.ts';
 import type { OverlayXattrs } from './extended-attributes.ts';
 import type { ByteString } from './byte-string.ts';
 
@@ -104,6 +105,7 @@ export interface FileCalls {
     readonly args: { readonly tree: TreePaths; readonly path: string; readonly to: string };
     readonly result: undefined;
   };
+  measureTree: { readonly args: { readonly directory: string }; readonly result: TreeUsage };
   probeOverlay: {
     readonly args: { readonly directory: string; readonly xattrs: OverlayXattrs };
     readonly result: string | undefined;

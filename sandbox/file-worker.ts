@@ -13,6 +13,7 @@ import { exportFiles, exportTar } from './export-tree.ts';
 import { copySubtree } from './copy-subtree.ts';
 import { diffCopy } from './copy-diff.ts';
 import { materialise } from './copy-baseline.ts';
+import { measureTree } from './tree-usage.ts';
 import { probeOverlay } from './overlay-probe.ts';
 
 type Calls = {
@@ -42,6 +43,7 @@ const calls: Calls = {
   materialise,
   diffCopy,
   copySubtree,
+  measureTree,
   probeOverlay,
 };
 const sinks: Sinks = { applyTar: openLayerTarSink };

@@ -1,16 +1,16 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomInt } from 'node:crypto';
 import { BuildError, invariant, isErrno } from '../src/core/error.ts';
-import type { LayerId, LayerStack } from '../src/core/snapshot.ts';
+import type { LayerId, LayerStack, ListedLayer } from '../src/core/snapshot.ts';
+import type { TreeUsage } from '../src/core/tree-usage.ts';
 import { tryLock, type FileLock } from './file-lock.ts';
 import type { LayerForm } from './file-jobs.ts';
 import { outlineDirectory } from './layer-outline.ts';
 import { isLayerPacked } from './outline-mark.ts';
 import { dropPackedTar, packedTarPath } from './packed-layer.ts';
 import { storeError } from './store-error.ts';
-import { treeUsage } from './tree-usage.ts';
 import { UnsyncedLayers } from './unsynced-layers.ts';
 
 /** A layer being made: a directory of changes that `commit` turns into a layer. Disposing it without `commit` throws it away. */
@@ -33,11 +33,12 @@ export interface LayerHold extends Disposable {
 
 const SAFE_ID = /^[a-z0-9]{1,40}$/;
 
-/** Unpacks the packed layer in one directory into an empty other one. */
-export type UnpackLayer = (
-  o: { readonly packed: string; readonly upper: string },
-  signal: AbortSignal | undefined,
-) => Promise<void>;
+/** What of the work on layers takes long, and is done elsewhere. */
+export interface LayerJobs {
+  /** Unpacks the packed layer in one directory into an empty other one. */
+  unpack(o: { readonly packed: string; readonly upper: string }, signal: AbortSignal | undefined): Promise<void>;
+  measure(directory: string): Promise<TreeUsage>;
+}
 
 interface HoldOptions {
   /** `any`: only the lock matters. `outline`: looking at it may throw `LayerIsPacked`. */
@@ -53,7 +54,7 @@ interface HoldOptions {
 export class LayerStore implements AsyncDisposable {
   readonly stateDir: string;
   readonly #unsynced: UnsyncedLayers;
-  readonly #unpack: UnpackLayer;
+  readonly #jobs: LayerJobs;
   readonly #unpacking = new Map<LayerId, Promise<void>>();
   readonly #held = new Map<LayerId, { readonly lock: FileLock; count: number }>();
   #syncing: Promise<unknown> | undefined;
@@ -61,9 +62,9 @@ export class LayerStore implements AsyncDisposable {
   #count = 0;
   #swept = false;
 
-  constructor(stateDir: string, unpack: UnpackLayer = unexpectedly) {
+  constructor(stateDir: string, jobs: LayerJobs = { unpack: unexpectedly, measure: unexpectedly }) {
     this.stateDir = stateDir;
-    this.#unpack = unpack;
+    this.#jobs = jobs;
     this.#unsynced = new UnsyncedLayers(stateDir);
   }
 
@@ -87,12 +88,21 @@ export class LayerStore implements AsyncDisposable {
   }
 
   /** Bytes and inodes on disk. A tar that the blobs have too counts there. */
-  async usage(layer: LayerId): Promise<{ readonly bytes: number; readonly inodes: number }> {
-    if (await isDirectory(this.directoryOf(layer))) return treeUsage(this.directoryOf(layer));
+  async usage(layer: LayerId): Promise<TreeUsage> {
+    if (await isDirectory(this.directoryOf(layer))) return this.#jobs.measure(this.directoryOf(layer));
     const packed = this.packedDirectoryOf(layer);
-    const { bytes, inodes } = await treeUsage(packed);
-    const tar = await stat(packedTarPath(packed));
-    return tar.nlink === 1 ? { bytes, inodes } : { bytes: bytes - tar.blocks * 512, inodes: inodes - 1 };
+    const { bytes, inodes } = await this.#jobs.measure(packed);
+    const tar = statSync(packedTarPath(packed), { throwIfNoEntry: false });
+    if (tar === undefined || tar.nlink === 1) return { bytes, inodes };
+    return { bytes: bytes - tar.blocks * 512, inodes: inodes - 1 };
+  }
+
+  /** Every layer on disk, whoever knows of it, and when it came there. */
+  async *list(): AsyncGenerator<ListedLayer> {
+    for (const name of namesIn(join(this.stateDir, 'layers'))) {
+      const info = statSync(join(this.stateDir, 'layers', name), { throwIfNoEntry: false });
+      if (SAFE_ID.test(name) && info !== undefined) yield { layer: name as LayerId, createdMs: info.mtimeMs };
+    }
   }
 
   /**
@@ -247,7 +257,7 @@ export class LayerStore implements AsyncDisposable {
   async #unpackLayer(layer: LayerId, signal: AbortSignal | undefined): Promise<void> {
     await using pending = this.create();
     const packed = this.packedDirectoryOf(layer);
-    await this.#unpack({ packed, upper: pending.upper }, signal);
+    await this.#jobs.unpack({ packed, upper: pending.upper }, signal);
     this.#unsynced.add(layer);
     try {
       renameSync(pending.upper, this.directoryOf(layer));
@@ -328,7 +338,7 @@ async function isDirectory(path: string): Promise<boolean> {
 }
 
 function unexpectedly(): never {
-  throw new Error('bug in tsbuild: a packed layer in a store that cannot unpack any');
+  throw new Error('bug in tsbuild: a store without workers is asked for their work');
 }
 
 /** Removes what processes left below `active/` that no longer run. Their mounts died with their namespaces. */

@@ -32,7 +32,10 @@ export async function openSandbox(request: SandboxRequest): Promise<Sandbox> {
   await using opened = new AsyncDisposableStack();
   const xattrs = insideUserNamespace() ? 'user' : 'trusted';
   const store = opened.use(
-    new LayerStore(stateDir, (o, signal) => pool.call('unpackLayer', { ...o, xattrs }, { signal })),
+    new LayerStore(stateDir, {
+      unpack: (o, signal) => pool.call('unpackLayer', { ...o, xattrs }, { signal }),
+      measure: (directory) => pool.call('measureTree', { directory }),
+    }),
   );
   const pool = opened.use(new WorkerPool());
   if (request.start === 'now') pool.warmUp();

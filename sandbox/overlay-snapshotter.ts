@@ -4,10 +4,12 @@ import type {
   ActiveSnapshot,
   LayerId,
   LayerStack,
+  ListedLayer,
   RootMount,
   Snapshotter,
   SnapshotView,
 } from '../src/core/snapshot.ts';
+import type { TreeUsage } from '../src/core/tree-usage.ts';
 import type { LayerHold, LayerStore } from './layer-store.ts';
 import type { OverlayXattrs } from './extended-attributes.ts';
 import { storeError } from './store-error.ts';
@@ -63,8 +65,12 @@ export class OverlaySnapshotter implements Snapshotter {
     return this.#store.remove(layer);
   }
 
-  usage(layer: LayerId): Promise<{ readonly bytes: number; readonly inodes: number }> {
+  usage(layer: LayerId): Promise<TreeUsage> {
     return this.#store.usage(layer);
+  }
+
+  list(): AsyncIterable<ListedLayer> {
+    return this.#store.list();
   }
 
   /** Overlayfs takes no single lower directory without an upper one, and none at all never: an empty directory fills up. */

@@ -1,7 +1,15 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, isErrno } from '../src/core/error.ts';
-import type { ActiveSnapshot, LayerId, LayerStack, Snapshotter, SnapshotView } from '../src/core/snapshot.ts';
+import type {
+  ActiveSnapshot,
+  LayerId,
+  LayerStack,
+  ListedLayer,
+  Snapshotter,
+  SnapshotView,
+} from '../src/core/snapshot.ts';
+import type { TreeUsage } from '../src/core/tree-usage.ts';
 import type { OverlayXattrs } from './extended-attributes.ts';
 import type { LayerStore } from './layer-store.ts';
 import { CopySnapshotter } from './copy-snapshotter.ts';
@@ -42,8 +50,12 @@ export class ChosenSnapshotter implements Snapshotter {
     return this.#request.store.remove(layer);
   }
 
-  usage(layer: LayerId): Promise<{ readonly bytes: number; readonly inodes: number }> {
+  usage(layer: LayerId): Promise<TreeUsage> {
     return this.#request.store.usage(layer);
+  }
+
+  list(): AsyncIterable<ListedLayer> {
+    return this.#request.store.list();
   }
 
   #choose(): Promise<Snapshotter> {

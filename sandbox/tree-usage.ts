@@ -1,20 +1,31 @@
-import { lstat, readdir } from 'node:fs/promises';
+import { lstatSync, readdirSync } from 'node:fs';
+import { isErrno } from '../src/core/error.ts';
+import type { TreeUsage } from '../src/core/tree-usage.ts';
+import type { JobContext } from './file-jobs.ts';
 
-/** Bytes that a directory and all below it occupy on disk, and the number of inodes; hard links count once. Nothing else may change it. */
-export async function treeUsage(directory: string): Promise<{ readonly bytes: number; readonly inodes: number }> {
+/** What a directory and all below it occupy; hard links count once. What goes away meanwhile, or was never there, counts as nothing. */
+export function measureTree({ directory }: { readonly directory: string }, { checkpoint }: JobContext): TreeUsage {
   const seen = new Set<string>();
   let bytes = 0;
   const pending: Buffer[] = [Buffer.from(directory)];
   for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
-    const stat = await lstat(path);
-    const identity = `${stat.dev}:${stat.ino}`;
-    if (seen.has(identity)) continue;
+    checkpoint();
+    const info = lstatSync(path, { throwIfNoEntry: false });
+    const identity = info === undefined ? undefined : `${info.dev}:${info.ino}`;
+    if (info === undefined || identity === undefined || seen.has(identity)) continue;
     seen.add(identity);
-    bytes += stat.blocks * 512;
-    if (!stat.isDirectory()) continue;
-    for (const name of await readdir(path, { encoding: 'buffer' })) {
-      pending.push(Buffer.concat([path, Buffer.from('/'), name]));
-    }
+    bytes += info.blocks * 512;
+    if (info.isDirectory()) pending.push(...childrenOf(path));
   }
   return { bytes, inodes: seen.size };
+}
+
+function childrenOf(directory: Buffer): readonly Buffer[] {
+  try {
+    const names = readdirSync(directory, { encoding: 'buffer' });
+    return names.map((name) => Buffer.concat([directory, Buffer.from('/'), name]));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return [];
+    throw error;
+  }
 }

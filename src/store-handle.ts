@@ -93,6 +93,8 @@ export interface StoreFlaw {
   /** A blob's digest, a layer, or the name of an image. */
   readonly what: string;
   readonly reason: string;
+  /** `stray`: a layer that nothing refers to, as a killed build leaves it; it takes space and harms nobody. */
+  readonly severity: 'damaged' | 'stray';
   /** What was done about it. */
   readonly repair: 'none' | 'dropped';
 }

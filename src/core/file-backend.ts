@@ -2,6 +2,7 @@ import type { Digest } from '../oci/digest.ts';
 import type { FileOp } from './graph.ts';
 import type { LayerId, LayerStack } from './snapshot.ts';
 import type { Selection, Tree } from './tree.ts';
+import type { TreeUsage } from './tree-usage.ts';
 
 /** A user as the tree's /etc/passwd and /etc/group have it. */
 export interface ResolvedUser {
@@ -48,6 +49,8 @@ export interface FileBackend {
   readFile(stack: LayerStack, path: string, o: { readonly maxBytes: number }): Promise<Uint8Array | undefined>;
   /** The user that USER or `RUN` means in this tree (`1000`, `app`, `app:staff`, `` = root). @throws USER_NOT_FOUND */
   resolveUser(stack: LayerStack, user: string): Promise<ResolvedUser>;
+  /** What a directory of the store and all below it occupy; hard links count once. */
+  usage(directory: string): Promise<TreeUsage>;
   /**
    * Writes the whole tree into the host directory `to` (made if missing; files there are replaced, others stay), never outside it.
    * Files belong to the caller.

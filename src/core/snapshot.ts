@@ -1,4 +1,5 @@
 import type { Brand } from '../oci/brand.ts';
+import type { TreeUsage } from './tree-usage.ts';
 
 /** Names one committed layer in the store; random, so it says nothing of the content. */
 export type LayerId = string & Brand<'LayerId'>;
@@ -31,6 +32,13 @@ export interface ActiveSnapshot extends SnapshotView {
   commit(): Promise<LayerId>;
 }
 
+/** A layer as it lies on disk. */
+export interface ListedLayer {
+  readonly layer: LayerId;
+  /** When it came there. */
+  readonly createdMs: number;
+}
+
 /** Stores layers unpacked and stacks them to trees. All implementations keep a layer as the directory of its changes, whiteouts as overlayfs writes them. */
 export interface Snapshotter {
   /** A tree made of `lower`, to be changed. @throws STORE_FULL, KERNEL_FEATURE_MISSING */
@@ -41,6 +49,8 @@ export interface Snapshotter {
   has(layer: LayerId): Promise<boolean>;
   /** Removes a layer that nothing holds; absent is fine. */
   remove(layer: LayerId): Promise<void>;
-  /** Bytes and inodes that the layer occupies on disk. */
-  usage(layer: LayerId): Promise<{ readonly bytes: number; readonly inodes: number }>;
+  /** What the layer occupies on disk; nothing where it is absent. */
+  usage(layer: LayerId): Promise<TreeUsage>;
+  /** Every layer on disk, also those that no index knows. */
+  list(): AsyncIterable<ListedLayer>;
 }

@@ -102,7 +102,8 @@ class Sweep {
   async #pass(results: readonly number[]): Promise<void> {
     const usedBeforeMs = this.#request.spareSinceMs;
     const survey = await this.#survey();
-    const layers = [...survey.allLayers];
+    const spared = survey.strayLayers.filter(({ createdMs }) => createdMs >= usedBeforeMs).map(({ layer }) => layer);
+    const layers = [...survey.allLayers.difference(new Set(spared))];
     const gone = await this.#parts.cache.forget({ results, layers, keep: survey.imageLayers, usedBeforeMs });
     failpoint('prune-forgotten');
     for (const layer of gone) await this.#removeLayer(layer);

@@ -2,7 +2,7 @@ import { opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlobInfo, ContentStore } from '../core/content.ts';
 import { isErrno } from '../core/error.ts';
-import type { LayerId, Snapshotter } from '../core/snapshot.ts';
+import type { LayerId, ListedLayer, Snapshotter } from '../core/snapshot.ts';
 import type { Digest } from '../oci/digest.ts';
 import { parseDigest } from '../oci/digest.ts';
 import type { CacheSurvey, StoreCacheIndex } from './cache-index.ts';
@@ -16,13 +16,7 @@ export interface StoreParts {
   readonly content: Pick<ContentStore, 'readDocument' | 'remove'>;
   readonly cache: StoreCacheIndex;
   readonly names: LayoutNames;
-  readonly layers: LayerFiles;
-}
-
-/** Unpacked layers as files. */
-export interface LayerFiles extends Pick<Snapshotter, 'remove' | 'usage'> {
-  /** Every layer on disk and when it was made, so that those which a crash kept out of the index are found. */
-  readonly list?: () => AsyncIterable<{ readonly layer: LayerId; readonly createdMs: number }>;
+  readonly layers: Pick<Snapshotter, 'remove' | 'usage' | 'list'>;
 }
 
 /** A blob's file, with the time of its last use. */
@@ -39,6 +33,8 @@ export interface StoreSurvey extends CacheSurvey {
   readonly imageLayers: ReadonlySet<LayerId>;
   /** Every layer that is recorded, part of a result, or on disk since a time before any living process. */
   readonly allLayers: ReadonlySet<LayerId>;
+  /** Those of them that nothing refers to: a crash, or a lost index, left them. */
+  readonly strayLayers: readonly ListedLayer[];
 }
 
 /** Looks at everything, and changes nothing, not even times of use. Documents used since `inUseSinceMs` count as named. */
@@ -50,12 +46,11 @@ export async function surveyStore(parts: StoreParts, inUseSinceMs: number): Prom
   const marked = await markImages(parts.content, [...entries, ...guessed.filter((found) => found !== undefined)]);
   const cache = await parts.cache.survey();
   const imageLayers = cache.layers.filter(({ diffId }) => marked.diffIds.has(diffId)).map(({ layer }) => layer);
-  const recorded = [...cache.layers.map(({ layer }) => layer), ...cache.results.flatMap(({ stack }) => stack)];
-  const onDisk = (await Array.fromAsync(parts.layers.list?.() ?? [])).filter(
-    ({ createdMs }) => createdMs < inUseSinceMs,
-  );
-  const allLayers = new Set([...recorded, ...onDisk.map(({ layer }) => layer)]);
-  return { ...cache, stored, marked, imageLayers: new Set(imageLayers), allLayers };
+  const recorded = new Set([...cache.layers.map(({ layer }) => layer), ...cache.results.flatMap(({ stack }) => stack)]);
+  const onDisk = await Array.fromAsync(parts.layers.list());
+  const strayLayers = onDisk.filter(({ layer, createdMs }) => createdMs < inUseSinceMs && !recorded.has(layer));
+  const allLayers = new Set([...recorded, ...strayLayers.map(({ layer }) => layer)]);
+  return { ...cache, stored, marked, imageLayers: new Set(imageLayers), allLayers, strayLayers };
 }
 
 /** Every blob in the directory. */

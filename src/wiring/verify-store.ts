@@ -8,25 +8,31 @@ import type { Digest } from '../oci/digest.ts';
 import { layerCompression } from '../oci/media-type.ts';
 import type { CacheSurvey } from '../store/cache-index.ts';
 import { verifyStore } from '../store/verify-store.ts';
+import { surveyStore } from '../store/store-survey.ts';
 import type { StoreFlaw, StoreHandle } from '../store-handle.ts';
+import { partsOf } from './store-space.ts';
 import type { Workers } from './workers.ts';
 
 type VerifyOptions = Parameters<StoreHandle['verify']>[0];
 
 const PULLED = 'pulled:';
 
-/** Reads all blobs, what names need, and all layers that the index knows: those made here must still give their diff ID. */
+/** Reads all blobs, what names need, and all layers that the index knows: those made here must still give their diff ID. Layers that it does not know are told too. */
 export async function verify(workers: Workers, o: VerifyOptions): Promise<readonly StoreFlaw[]> {
   const problems = await verifyStore(workers, o);
   const layers = await damagedLayers(workers, new Set(problems.map(({ what }) => what)), o.signal);
+  const { strayLayers } = await surveyStore(partsOf(workers), await workers.state.oldestOwnerMs());
   const flaws = [
-    ...problems.map(({ what, reason }) => ({ what, reason })),
-    ...layers.map(({ layer, reason }) => ({ what: `layer ${layer}`, reason })),
+    ...problems.map(({ what, reason }) => ({ what, reason, severity: 'damaged' }) as const),
+    ...layers.map(({ layer, reason }) => ({ what: `layer ${layer}`, reason, severity: 'damaged' }) as const),
+    ...strayLayers.map(
+      ({ layer }) => ({ what: `layer ${layer}`, reason: 'nothing refers to it', severity: 'stray' }) as const,
+    ),
   ];
   if (o.repair === 'none') return flaws.map((flaw) => ({ ...flaw, repair: 'none' }));
   await dropLayers(
     workers,
-    layers.map(({ layer }) => layer),
+    [...layers, ...strayLayers].map(({ layer }) => layer),
   );
   for (const { what } of problems) await dropProblem(workers, what);
   return flaws.map((flaw) => ({ ...flaw, repair: 'dropped' }));

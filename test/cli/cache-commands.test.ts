@@ -68,15 +68,21 @@ test.each(['cache mounts', 'cache things ls', 'cache mounts show', 'cache mounts
 );
 
 test('verify-store: exit status 1 where something is damaged and stays so', async () => {
-  const flaw: StoreFlaw = { what: 'layer x', reason: 'it is gone', repair: 'none' };
+  const flaw: StoreFlaw = { what: 'layer x', reason: 'it is gone', severity: 'damaged', repair: 'none' };
   const whole = await run('verify-store', { verify: () => Promise.resolve([]) });
   expect([whole.status, whole.io.stdout.text]).toEqual([0, 'the store is whole\n']);
   const verify: StoreHandle['verify'] = ({ repair }) =>
     Promise.resolve([{ ...flaw, repair: repair === 'drop' ? 'dropped' : 'none' }]);
   const damaged = await run('verify-store', { verify });
   expect([damaged.status, damaged.io.stdout.text]).toEqual([1, 'layer x: it is gone\n']);
+  const stray = await run('verify-store', { verify: () => Promise.resolve([{ ...flaw, severity: 'stray' }]) });
+  const hint = 'layer x: it is gone; tsbuild prune removes it\n';
+  expect([stray.status, stray.io.stdout.text]).toEqual([0, `${hint}the store is whole\n`]);
   const repaired = await run('verify-store --repair', { verify });
-  expect([repaired.status, repaired.io.stdout.text]).toEqual([0, 'layer x: it is gone (dropped)\n']);
+  expect([repaired.status, repaired.io.stdout.text]).toEqual([
+    0,
+    'layer x: it is gone (dropped)\nthe store is whole\n',
+  ]);
 });
 
 test('prune: the wishes of BuildKit', async () => {

@@ -131,6 +131,23 @@ export function snapshotterContract(name: string, open: () => Promise<SandboxUnd
       expect(usage.bytes).toBeGreaterThan(100_000);
       expect(usage.bytes).toBeLessThan(200_000);
     });
+    it('usage: nothing where the layer is absent', async () => {
+      await using rig = await open();
+      expect(await rig.sandbox.snapshotter.usage('absent' as LayerId)).toEqual({ bytes: 0, inodes: 0 });
+    });
+    it('list: the layers that are there, with the time at which they came', async () => {
+      await using rig = await open();
+      const { snapshotter } = rig.sandbox;
+      expect(await Array.fromAsync(snapshotter.list())).toEqual([]);
+      const beforeMs = Date.now() - 1000;
+      const [kept, removed] = [await changed(rig.sandbox, [], 'touch x'), await changed(rig.sandbox, [], 'touch y')];
+      await snapshotter.remove(removed);
+      await using unfinished = await snapshotter.prepare([kept]);
+      await shellIn(unfinished.root, 'touch z');
+      const listed = await Array.fromAsync(snapshotter.list());
+      expect(listed.map(({ layer }) => layer)).toEqual([kept]);
+      expect(listed[0]?.createdMs).toBeGreaterThan(beforeMs);
+    });
     it('dispose: leaves no file of what was in the making', async () => {
       const rig = await open();
       await using active = await rig.sandbox.snapshotter.prepare([]);

@@ -7,7 +7,7 @@ import { cacheKey, cacheRecord } from '../contracts/cache-index.ts';
 import { codeOf } from '../contracts/content-store.ts';
 import { expectSound, runWriter, startWriter } from '../support/killed-process.ts';
 import { describeWith } from '../support/requires.ts';
-import { chunked, openStore, type OpenStore, temporaryDirectory } from '../support/store-rig.ts';
+import { chunked, directoryLayers, openStore, type OpenStore, temporaryDirectory } from '../support/store-rig.ts';
 
 const WRITE_POINTS = [
   'blob-written',
@@ -68,10 +68,7 @@ describeWith(['root'], 'a full disk', () => {
       expect(await codeOf(store.content.write(Buffer.from('small')))).toMatch(/STORE_FULL|no error/);
       expect(await codeOf(store.names.set('docker.io/library/app:new', image!.image))).toMatch(/STORE_FULL|no error/);
       expect(await codeOf(fillIndex(store))).toBe('STORE_FULL');
-      const parts = {
-        ...store,
-        layers: { remove: async () => undefined, usage: async () => ({ bytes: 0, inodes: 0 }) },
-      };
+      const parts = { ...store, layers: directoryLayers(`${store.state.sandboxDir}/layers`) };
       await filler[Symbol.asyncDispose]();
       await pruneStore(parts, { scope: 'dangling' });
       await store.cache.record([cacheKey('again')], cacheRecord('a'));

@@ -1,4 +1,4 @@
-import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ImageInspection } from '../../src/store-handle.ts';
@@ -68,6 +68,24 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e store upkeep
     expect((await rig.run(['verify-store'])).status).toBe(1);
     await rig.succeed(['verify-store', '--repair']);
     await rig.succeed(['verify-store']);
+    await build(rig, '-t', 'app');
+    expect(await builtDigest(join(rig.work, 'metadata.json'))).toBe(digest);
+  });
+
+  it('a lost index: images stay, the layers that nothing refers to any more are told of, pruned, and made again', async () => {
+    await using rig = await openBuilt();
+    const digest = await builtDigest(join(rig.work, 'metadata.json'));
+    for (const suffix of ['', '-wal', '-shm']) await rm(join(rig.store, `cache.sqlite${suffix}`), { force: true });
+    const layers = await readdir(join(rig.store, 'sandbox/layers'));
+    expect(layers.length).toBeGreaterThan(2);
+    const { stdout } = await rig.succeed(['verify-store']);
+    expect(stdout.split('\n')).toHaveLength(layers.length + 2);
+    expect(stdout).toMatch(/^layer \w+: nothing refers to it; tsbuild prune removes it$/m);
+    await rig.succeed(['prune', '--filter', 'until=24h']);
+    expect(await readdir(join(rig.store, 'sandbox/layers'))).toEqual(layers);
+    await rig.succeed(['prune']);
+    expect(await readdir(join(rig.store, 'sandbox/layers'))).toEqual([]);
+    expect((await rig.succeed(['verify-store'])).stdout).toBe('the store is whole\n');
     await build(rig, '-t', 'app');
     expect(await builtDigest(join(rig.work, 'metadata.json'))).toBe(digest);
   });

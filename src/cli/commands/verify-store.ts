@@ -11,7 +11,7 @@ const verifyFlags: readonly AnyFlag<VerifyFlags>[] = [
   {
     name: 'repair',
     field: 'repair',
-    doc: 'drop what is damaged, and every name and cache record that needs it',
+    doc: 'drop what is damaged, with every name and cache record that needs it, and stray layers',
     parse: () => 'drop',
   },
 ];
@@ -27,13 +27,20 @@ export const verifyStoreCommand: CommandModule = {
     await using handle = await api.openStore(store);
     const flaws = await handle.verify({ repair, signal: io.signal });
     io.stdout.write(format === 'json' ? formatJson(flaws) : formatFlaws(flaws));
-    return flaws.some((flaw) => flaw.repair === 'none') ? 1 : 0;
+    return flaws.some(isDamage) ? 1 : 0;
   },
 };
 
+function isDamage({ severity, repair }: StoreFlaw): boolean {
+  return severity === 'damaged' && repair === 'none';
+}
+
 function formatFlaws(flaws: readonly StoreFlaw[]): string {
-  if (flaws.length === 0) return 'the store is whole\n';
-  return flaws
-    .map(({ what, reason, repair }) => `${what}: ${reason}${repair === 'dropped' ? ' (dropped)' : ''}\n`)
-    .join('');
+  const lines = flaws.map((flaw) => `${flaw.what}: ${flaw.reason}${formatRepair(flaw)}\n`);
+  return [...lines, flaws.some(isDamage) ? '' : 'the store is whole\n'].join('');
+}
+
+function formatRepair({ severity, repair }: StoreFlaw): string {
+  if (repair === 'dropped') return ' (dropped)';
+  return severity === 'stray' ? '; tsbuild prune removes it' : '';
 }

@@ -1,0 +1,5 @@
+/** What files occupy on disk. */
+export interface TreeUsage {
+  readonly bytes: number;
+  readonly inodes: number;
+}
