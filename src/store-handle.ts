@@ -2,6 +2,7 @@ import type { BuildRequest, BuildResult, StoreOptions } from './build-request.ts
 import type { Diagnostic, SourceRange } from './core/diagnostic.ts';
 import type { StepExplanation } from './core/explanation.ts';
 import type { ProgressListener } from './core/progress.ts';
+import type { RecordSelector, StoreRecord } from './core/store-record.ts';
 import type { Descriptor } from './oci/descriptor.ts';
 import type { Digest } from './oci/digest.ts';
 import type { ImageConfig } from './oci/image-config.ts';
@@ -46,12 +47,18 @@ export interface ImageInspection {
   readonly platforms: readonly PlatformInspection[];
 }
 
-/** Which unused things `prune` removes. */
-export interface PruneFilter {
-  /** `unused`: layers, blobs and cache records that no name needs. `all`: also named images and cache mounts. */
-  readonly scope: 'unused' | 'all';
-  /** Spares what was used after this time. */
+/** Which records are meant. */
+export interface RecordFilter {
+  /** Only what nobody has used at this time or later. */
   readonly usedBeforeMs?: number;
+  /** Only what all of these hold for. */
+  readonly selectors?: readonly RecordSelector[];
+}
+
+/** Which unused things `prune` removes. */
+export interface PruneFilter extends RecordFilter {
+  /** `unused`: what no name needs, and cache mounts where `selectors` select them. `all`: also names and all cache mounts, unless there are `selectors`. */
+  readonly scope: 'unused' | 'all';
   /** Stops as soon as the store is no larger than this. */
   readonly keepBytes?: number;
   /** Stops as soon as this much of the disk is free. */
@@ -61,13 +68,19 @@ export interface PruneFilter {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** One kind of thing in the store (`images`, `layers`, `cache mounts`, …). */
+/** One kind of thing in the store (`image layers`, `cache mounts`, …). */
 export interface UsageRow {
   readonly kind: string;
   readonly count: number;
   readonly bytes: number;
+  /** What images share, or more than one cache record needs. */
+  readonly sharedBytes: number;
+  /** What no image and no running build needs. */
   readonly reclaimableBytes: number;
 }
+
+/** One thing in the store with the bytes that it takes. */
+export type RecordRow = StoreRecord & { readonly bytes: number };
 
 /** A directory of `RUN --mount=type=cache`. Several may share an id: with other owners or modes, and private ones. */
 export interface CacheMountRow {
@@ -131,7 +144,9 @@ export interface StoreHandle extends AsyncDisposable {
   ): Promise<{ readonly reference: string; readonly digest: Digest }>;
   /** Removes what nothing needs; what a running build uses stays. */
   prune(filter: PruneFilter): Promise<{ readonly bytes: number; readonly items: number }>;
-  diskUsage(): Promise<readonly UsageRow[]>;
+  /** A row of each kind. */
+  diskUsage(filter: RecordFilter): Promise<readonly UsageRow[]>;
+  records(filter: RecordFilter): Promise<readonly RecordRow[]>;
   /** Reads everything that the store has. With `repair: 'drop'` what is damaged goes, and every name and record that needs it. */
   verify(o: {
     readonly repair: 'none' | 'drop';

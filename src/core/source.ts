@@ -49,8 +49,16 @@ export interface ImageSource {
 export interface FetchedTree {
   /** Equal for equal content and metadata. */
   readonly identity: Digest;
-  /** A directory of the store; for http it holds the one file. Stays valid for the life of the build. */
+  /** A directory of the store; for http it holds the one file. Stays for the life of this process. */
   readonly tree: LocalTree;
+}
+
+/** Trees that were fetched, kept by identity for all builds on one store. What is found here stays while this process lives. */
+export interface FetchedTrees {
+  /** The tree's directory; `undefined` where it was never fetched, or has been pruned. */
+  lookup(identity: Digest): Promise<string | undefined>;
+  /** Moves the directory `draft` to where the tree is kept, and gives that; one that is there already is kept instead. @throws STORE_FULL */
+  publish(identity: Digest, draft: string): Promise<string>;
 }
 
 /** Downloads files. */

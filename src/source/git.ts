@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BuildError, isErrno } from '../core/error.ts';
-import type { FetchedTree, GitSource, Secrets } from '../core/source.ts';
+import { BuildError } from '../core/error.ts';
+import type { FetchedTree, FetchedTrees, GitSource, Secrets } from '../core/source.ts';
 import { canonicalJson } from '../oci/canonical-json.ts';
-import { type Digest, digestHex, digestOf } from '../oci/digest.ts';
+import { type Digest, digestOf } from '../oci/digest.ts';
 import { checkOut, realDirectory } from './git-checkout.ts';
 import { failure, type GitSettings, runGit } from './git-command.ts';
 import { fetchCommit, resolveRef } from './git-ref.ts';
@@ -15,9 +15,8 @@ import { SharedTasks } from './shared-task.ts';
 export interface GitSourcePorts {
   /** GIT_AUTH_TOKEN and GIT_AUTH_HEADER, each also with `.<host>`, are looked up here, and the ssh agent `default`. */
   readonly secrets: Pick<Secrets, 'lookup' | 'lookupAgent'>;
-  /** The store's directory for checkouts. */
-  readonly dir: string;
-  /** A directory on the same file system for what is not yet complete. */
+  readonly trees: FetchedTrees;
+  /** A directory on the same file system as the trees for what is not yet complete. */
   readonly tmp: string;
   /** `allow` lets remotes and submodules be `file://` URLs: for tests. */
   readonly fileProtocol?: 'refuse' | 'allow';
@@ -43,8 +42,9 @@ async function fetchTree(ports: GitSourcePorts, request: GitRequest): Promise<Fe
   const wanted = await resolveRef(remote, request.ref, ports.tmp);
   if (wanted.commit !== undefined) {
     verifyChecksum(remote.settings, request, [wanted.commit, wanted.tag]);
-    const tree = treeOf(ports, request, wanted.commit);
-    if (await exists(tree.tree.root)) return tree;
+    const identity = identityOf(request, wanted.commit);
+    const root = await ports.trees.lookup(identity);
+    if (root !== undefined) return treeAt(root, identity, request);
   }
   const draft = join(ports.tmp, `git-${randomUUID()}`);
   await mkdir(draft, { mode: 0o700 });
@@ -53,19 +53,17 @@ async function fetchTree(ports: GitSourcePorts, request: GitRequest): Promise<Fe
     await runGit(remote.settings, ['remote', 'add', '--', 'origin', remote.url], draft);
     const commit = await fetchCommit(remote, wanted, draft);
     verifyChecksum(remote.settings, request, [commit, wanted.tag]);
-    const tree = treeOf(ports, request, commit);
     await checkOut(remote.settings, request, { folder: draft, commit });
-    await publish(await subdirOf(remote.settings, draft, request.subdir), tree.tree.root, join(ports.dir, 'trees'));
-    return tree;
+    const identity = identityOf(request, commit);
+    const root = await ports.trees.publish(identity, await subdirOf(remote.settings, draft, request.subdir));
+    return treeAt(root, identity, request);
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
 }
 
-function treeOf(ports: GitSourcePorts, request: GitRequest, commit: string): FetchedTree {
-  const identity = identityOf(request, commit);
-  const root = join(ports.dir, 'trees', digestHex(identity));
-  return { identity, tree: { kind: 'local', name: request.remote.replace(/^.*[/:]/, ''), root, ignore: [] } };
+function treeAt(root: string, identity: Digest, { remote }: GitRequest): FetchedTree {
+  return { identity, tree: { kind: 'local', name: remote.replace(/^.*[/:]/, ''), root, ignore: [] } };
 }
 
 /** A commit says all of its content; what is made of it depends on these options. A kept .git also holds the remote's address. */
@@ -91,21 +89,4 @@ async function subdirOf(settings: GitSettings, folder: string, subdir: string | 
   const found = await realDirectory(folder, subdir);
   if (found !== undefined) return found;
   throw failure(settings, `${JSON.stringify(subdir)} is not a directory of the repository`);
-}
-
-async function publish(folder: string, root: string, trees: string): Promise<void> {
-  await mkdir(trees, { recursive: true, mode: 0o700 });
-  await rename(folder, root).catch((error: unknown) => {
-    // Another build was faster with the same commit; its files are the same.
-    if (!isErrno(error, 'EEXIST', 'ENOTEMPTY')) throw error;
-  });
-}
-
-async function exists(folder: string): Promise<boolean> {
-  try {
-    return (await lstat(folder)).isDirectory();
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return false;
-    throw error;
-  }
 }

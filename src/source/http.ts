@@ -3,7 +3,7 @@ import { lstat, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/pro
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { BuildError, isBuildError, isErrno, messageOf } from '../core/error.ts';
-import type { FetchedTree, HttpSource, Secrets } from '../core/source.ts';
+import type { FetchedTree, FetchedTrees, HttpSource, Secrets } from '../core/source.ts';
 import { canonicalJson } from '../oci/canonical-json.ts';
 import { type Digest, Digester, digestHex, digestOf, isDigest } from '../oci/digest.ts';
 import { type HttpAnswer, type HttpClient, headerIn } from './http-client.ts';
@@ -15,9 +15,10 @@ export interface HttpSourcePorts {
   readonly http: HttpClient;
   /** HTTP_AUTH_HEADER_<host> and HTTP_AUTH_TOKEN_<host> are looked up here. */
   readonly secrets: Pick<Secrets, 'lookup'>;
-  /** The store's directory for downloads. */
-  readonly dir: string;
-  /** A directory on the same file system for what is not yet complete. */
+  readonly trees: FetchedTrees;
+  /** Where it is kept what is known of each URL. */
+  readonly urls: string;
+  /** A directory on the same file system as both for what is not yet complete. */
   readonly tmp: string;
 }
 
@@ -38,8 +39,8 @@ const FILE_MODE = 0o600;
 const BODY_ATTEMPTS = 3;
 
 /**
- * Downloads that are kept: each file in a directory of its own below `trees/`, named after its identity, and below `urls/` what is
- * known of each URL, so that the next build asks with If-None-Match or If-Modified-Since only.
+ * Downloads that are kept, each file as a tree of its own, and with them what is known of each URL, so that the next build asks with
+ * If-None-Match or If-Modified-Since only.
  */
 export function openHttpSource(ports: HttpSourcePorts): HttpSource {
   const fetches = new SharedTasks<string, FetchedTree>();
@@ -55,7 +56,7 @@ export function openHttpSource(ports: HttpSourcePorts): HttpSource {
 
 async function fetchFile(ports: HttpSourcePorts, request: FetchRequest): Promise<FetchedTree> {
   const target = parseTarget(request);
-  const recordPath = join(ports.dir, 'urls', `${digestHex(digestOf(request.url))}.json`);
+  const recordPath = join(ports.urls, `${digestHex(digestOf(request.url))}.json`);
   const record = await readRecord(recordPath);
   const known = record === undefined ? undefined : await lookupTree(ports, record, request);
   if (known !== undefined && request.checksum === record?.digest) return known;
@@ -145,7 +146,7 @@ async function store(
     } catch (error) {
       await rm(draft, { recursive: true, force: true });
       request.signal?.throwIfAborted();
-      if (isErrno(error, 'ENOSPC', 'EDQUOT')) throw new BuildError('STORE_FULL', { path: ports.dir }, { cause: error });
+      if (isErrno(error, 'ENOSPC', 'EDQUOT')) throw new BuildError('STORE_FULL', { path: ports.tmp }, { cause: error });
       if (isBuildError(error) || isErrno(error, 'EACCES', 'EROFS')) throw error;
       if (attempt === BODY_ATTEMPTS) throw failed(request, messageOf(error), error);
       answer = await ask(ports, target, { request, record: undefined });
@@ -182,20 +183,15 @@ async function publish(
   draft: string,
   { request, download }: { readonly request: FetchRequest; readonly download: Download },
 ): Promise<FetchedTree> {
-  const tree = treeFor(ports, request, download);
-  await mkdir(join(ports.dir, 'trees'), { recursive: true, mode: 0o700 });
-  await rename(draft, tree.tree.root).catch(async (error: unknown) => {
-    // Another build was faster with the same file.
-    if (!isErrno(error, 'EEXIST', 'ENOTEMPTY')) throw error;
-    await rm(draft, { recursive: true, force: true });
-  });
-  return tree;
+  const identity = identityOf(request, download);
+  return treeAt(await ports.trees.publish(identity, draft), identity, request);
 }
 
-function treeFor(ports: HttpSourcePorts, { url, filename }: FetchRequest, download: Download): FetchedTree {
-  const seconds = modifiedSeconds(download.lastModified);
-  const identity = digestOf(canonicalJson(['http', filename, FILE_MODE, download.digest, seconds]));
-  const root = join(ports.dir, 'trees', digestHex(identity));
+function identityOf({ filename }: FetchRequest, { digest, lastModified }: Download): Digest {
+  return digestOf(canonicalJson(['http', filename, FILE_MODE, digest, modifiedSeconds(lastModified)]));
+}
+
+function treeAt(root: string, identity: Digest, { url }: FetchRequest): FetchedTree {
   return { identity, tree: { kind: 'local', name: redactUrl(url), root, ignore: [] } };
 }
 
@@ -205,10 +201,12 @@ async function lookupTree(
   record: Download,
   request: FetchRequest,
 ): Promise<FetchedTree | undefined> {
-  const tree = treeFor(ports, request, record);
+  const identity = identityOf(request, record);
+  const root = await ports.trees.lookup(identity);
+  if (root === undefined) return undefined;
   try {
-    const file = await lstat(join(tree.tree.root, request.filename));
-    return file.isFile() && file.size === record.size ? tree : undefined;
+    const file = await lstat(join(root, request.filename));
+    return file.isFile() && file.size === record.size ? treeAt(root, identity, request) : undefined;
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw error;
@@ -226,9 +224,9 @@ async function readRecord(path: string): Promise<Download | undefined> {
   }
 }
 
-async function replace({ dir, tmp }: HttpSourcePorts, path: string, text: string): Promise<void> {
+async function replace({ urls, tmp }: HttpSourcePorts, path: string, text: string): Promise<void> {
   const draft = join(tmp, `http-${randomUUID()}.json`);
-  await mkdir(join(dir, 'urls'), { recursive: true, mode: 0o700 });
+  await mkdir(urls, { recursive: true, mode: 0o700 });
   await writeFile(draft, text, { mode: 0o600 });
   await rename(draft, path);
 }

@@ -11,6 +11,8 @@ import type { StateDir } from './state-dir.ts';
 export interface StoreCacheIndex extends CacheIndex, AsyncDisposable {
   /** Every result and layer, with the time of last use. */
   survey(): Promise<CacheSurvey>;
+  /** The labelled fields of every result, by its id. */
+  resultFields(): Promise<ReadonlyMap<number, string>>;
   /**
    * Forgets, in one transaction, the results and layers named that nobody has used since `usedBeforeMs` and, of the layers, those that no
    * remaining result and no `keep` needs. @returns those of the layers that are not recorded any more; only these may be removed.
@@ -181,6 +183,14 @@ class DatabaseIndex implements StoreCacheIndex {
         blob: stringIn(row, 'digest') as Digest,
       })),
     }));
+  }
+
+  async resultFields(): Promise<ReadonlyMap<number, string>> {
+    await this.#settle();
+    return this.#database.read(
+      (db) =>
+        new Map(db.all('select id, fields from results').map((row) => [numberIn(row, 'id'), stringIn(row, 'fields')])),
+    );
   }
 
   async forget({ results, layers, keep, usedBeforeMs }: ForgetRequest): Promise<readonly LayerId[]> {

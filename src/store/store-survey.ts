@@ -7,6 +7,7 @@ import type { Digest } from '../oci/digest.ts';
 import { parseDigest } from '../oci/digest.ts';
 import type { CacheSurvey, StoreCacheIndex } from './cache-index.ts';
 import type { LayoutNames } from './image-names.ts';
+import type { StoredTrees } from './fetched-trees.ts';
 import { guessDescriptor, type Marked, markImages } from './mark.ts';
 import type { StateDir } from './state-dir.ts';
 
@@ -17,6 +18,8 @@ export interface StoreParts {
   readonly cache: StoreCacheIndex;
   readonly names: LayoutNames;
   readonly layers: Pick<Snapshotter, 'remove' | 'usage' | 'list'>;
+  readonly downloads: StoredTrees;
+  readonly checkouts: StoredTrees;
 }
 
 /** A blob's file, with the time of its last use. */

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { BuildRequest } from '../build-request.ts';
 import { BuildError } from '../core/error.ts';
 import { IgnoreMatcher } from '../core/glob.ts';
@@ -34,16 +35,20 @@ export interface BuildInputs extends AsyncDisposable {
 /** Opens the contexts and finds the Dockerfile. @throws CONTEXT_NOT_FOUND, DOCKERFILE_NOT_FOUND, ARCHIVE_INVALID, DOWNLOAD_FAILED, GIT_FAILED */
 export async function openInputs(
   request: BuildRequest,
-  o: { readonly workers: Pick<Workers, 'state'>; readonly emit: ProgressListener; readonly signal: AbortSignal },
+  o: {
+    readonly workers: Pick<Workers, 'state' | 'downloads' | 'checkouts'>;
+    readonly emit: ProgressListener;
+    readonly signal: AbortSignal;
+  },
 ): Promise<BuildInputs> {
   await using opened = new AsyncDisposableStack();
   const downloads = new AsyncDisposableStack();
-  const { state } = o.workers;
+  const { state, downloads: trees, checkouts } = o.workers;
   const { secrets: given = [], ssh = [] } = request;
   const secrets = opened.use(openSecrets({ secrets: given, ssh, env: process.env, cwd: process.cwd() }));
   const client = lazyHttpClient(downloads);
-  const http = openHttpSource({ http: client, secrets, dir: state.http, tmp: state.tmp });
-  const git = openGitSource({ secrets, dir: state.git, tmp: state.tmp });
+  const http = openHttpSource({ http: client, secrets, trees, urls: join(state.http, 'urls'), tmp: state.tmp });
+  const git = openGitSource({ secrets, trees: checkouts, tmp: state.tmp });
   const ports: ContextPorts = {
     git,
     http: client,

@@ -11,14 +11,16 @@ import { internalStep } from './internal-step.ts';
 import { decodeImageConfig } from '../oci/decode.ts';
 import { formatPlatform, hostPlatform, parsePlatform } from '../oci/platform.ts';
 import { formatReference, parseReference } from '../oci/reference.ts';
-import { measureStore } from '../store/disk-usage.ts';
+import { sumUsage } from '../store/disk-usage.ts';
 import { cacheMountCommands } from './cache-mounts.ts';
-import { partsOf, prune } from './store-space.ts';
+import { measureRecords, selectRecords } from './store-records.ts';
+import { prune } from './store-space.ts';
 import { verify } from './verify-store.ts';
 import type {
   ImageInspection,
   ImageRow,
   PlatformInspection,
+  RecordFilter,
   SaveOptions,
   StoreHandle,
   TransferOptions,
@@ -40,7 +42,8 @@ export async function openStore(options: StoreOptions): Promise<StoreHandle> {
     push: (reference, o) => push(workers, reference, o),
     pull: (reference, o) => pull(workers, reference, o),
     prune: (filter) => prune(workers, filter),
-    diskUsage: () => diskUsage(workers),
+    diskUsage: async (filter) => sumUsage(await records(workers, filter)),
+    records: (filter) => records(workers, filter),
     verify: (o) => verify(workers, o),
     ...cacheMountCommands(workers),
     [Symbol.asyncDispose]: () => workers[Symbol.asyncDispose](),
@@ -122,11 +125,12 @@ async function push(workers: Workers, text: string, o: TransferOptions): ReturnT
   });
 }
 
-async function diskUsage(workers: Workers): ReturnType<StoreHandle['diskUsage']> {
-  const mounts = await workers.sandbox.cacheMounts.list();
-  const bytes = mounts.reduce((total, mount) => total + mount.bytes, 0);
-  const ofMounts = { kind: 'cache mounts', count: mounts.length, bytes, reclaimableBytes: bytes };
-  return [...(await measureStore(partsOf(workers))), ofMounts];
+async function records(
+  workers: Workers,
+  { selectors = [], usedBeforeMs = Infinity }: RecordFilter,
+): ReturnType<StoreHandle['records']> {
+  const selected = await selectRecords(workers, selectors);
+  return measureRecords(selected.filter(({ usedMs }) => usedMs < usedBeforeMs));
 }
 
 async function pull(

@@ -2,25 +2,25 @@ import { statfsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import type { BuildRequest, StoreOptions } from '../build-request.ts';
 import type { ProgressListener } from '../core/progress.ts';
+import type { RecordSelector } from '../core/store-record.ts';
 import { pruneStore } from '../store/prune.ts';
 import { bytesToKeep, type SpacePolicy } from '../store/space-policy.ts';
 import { sweepStepLocks } from '../store/step-locks.ts';
-import type { StoreParts } from '../store/store-survey.ts';
 import type { PruneFilter } from '../store-handle.ts';
 import { internalStep } from './internal-step.ts';
+import { partsOf, selectRecords } from './store-records.ts';
 import type { Workers } from './workers.ts';
 
-/** The store's parts as pruning and measuring see them. */
-export function partsOf({ state, content, names, index, sandbox }: Workers): StoreParts {
-  return { state, content, names, cache: index, layers: sandbox.snapshotter };
-}
-
-/** Removes what the filter means: records, layers and blobs, then cache mounts where all are meant or the room does not suffice. */
+/**
+ * Removes what the filter means: records, layers, blobs and fetched trees, then cache mounts where all are meant, where conditions
+ * select them, or where the room does not suffice.
+ */
 export async function prune(
   workers: Workers,
   filter: PruneFilter,
 ): Promise<{ readonly bytes: number; readonly items: number }> {
-  const { scope, usedBeforeMs, signal } = filter;
+  const { scope, usedBeforeMs, selectors = [], signal } = filter;
+  const only = selectors.length === 0 ? undefined : await idsOf(workers, selectors);
   await sweepStepLocks(workers.state);
   const mounts = await workers.sandbox.cacheMounts.list();
   const mountBytes = mounts.reduce((total, { bytes }) => total + bytes, 0);
@@ -36,14 +36,16 @@ export async function prune(
   const freed = await pruneStore(partsOf(workers), {
     scope,
     ...(usedBeforeMs === undefined ? {} : { usedBeforeMs }),
+    ...(only === undefined ? {} : { only }),
     ...(Object.keys(policy).length === 0 ? {} : { keepBytes: keep }),
     signal,
   });
   const left = usedBytes - freed.bytes;
   const isEnough = (freedBytes: number): boolean => keepBytes !== undefined && left - freedBytes <= keepBytes;
-  if (scope !== 'all' && keepBytes === undefined) return freed;
-  const spared = (lastUsedMs: number): boolean => usedBeforeMs !== undefined && lastUsedMs >= usedBeforeMs;
-  const oldest = mounts.toSorted((a, b) => a.lastUsedMs - b.lastUsedMs).filter((mount) => !spared(mount.lastUsedMs));
+  if (scope !== 'all' && keepBytes === undefined && only === undefined) return freed;
+  const mayGo = ({ id, lastUsedMs }: (typeof mounts)[number]): boolean =>
+    lastUsedMs < (usedBeforeMs ?? Infinity) && only?.has(id) !== false;
+  const oldest = mounts.filter(mayGo).toSorted((a, b) => a.lastUsedMs - b.lastUsedMs);
   let [bytes, items] = [0, 0];
   for (const id of new Set(oldest.map((mount) => mount.id))) {
     if (isEnough(bytes)) break;
@@ -52,6 +54,10 @@ export async function prune(
     items++;
   }
   return { bytes: freed.bytes + bytes, items: freed.items + items };
+}
+
+async function idsOf(workers: Workers, selectors: readonly RecordSelector[]): Promise<ReadonlySet<string>> {
+  return new Set((await selectRecords(workers, selectors)).map(({ id }) => id));
 }
 
 /** Without a cap of the user's, this much of the disk stays free: 5 %, but no more than 2 GiB. */
@@ -78,7 +84,7 @@ export async function makeRoom(
   const disk = statfsSync(workers.state.root);
   const minFreeBytes = Math.min(FREE_SHARE * disk.blocks * disk.bsize, FREE_BYTES);
   const freeBytes = disk.bavail * disk.bsize;
-  const isOver = maxUsedBytes !== undefined && (await workers.index.totalBytes()) > maxUsedBytes;
+  const isOver = maxUsedBytes !== undefined && (await aboutBytes(workers)) > maxUsedBytes;
   if (!isOver && freeBytes >= minFreeBytes) return;
   const reservedBytes = Math.min(RESERVED_BYTES, maxUsedBytes ?? Infinity);
   const policy = { ...(maxUsedBytes === undefined ? {} : { maxUsedBytes }), minFreeBytes, reservedBytes };
@@ -87,6 +93,14 @@ export async function makeRoom(
   await internalStep({ id: name, name }, o.emit, () =>
     pruneStore(partsOf(workers), { scope: 'unused', keepBytes, signal }),
   );
+}
+
+/** About what the store takes, without looking at every file. */
+async function aboutBytes({ index, downloads, checkouts }: Workers): Promise<number> {
+  let bytes = await index.totalBytes();
+  for await (const tree of downloads.list()) bytes += tree.bytes;
+  for await (const tree of checkouts.list()) bytes += tree.bytes;
+  return bytes;
 }
 
 function policyOf({ keepBytes, minFreeBytes, reservedBytes }: PruneFilter): SpacePolicy {

@@ -10,7 +10,7 @@ import type { CacheSurvey } from '../store/cache-index.ts';
 import { verifyStore } from '../store/verify-store.ts';
 import { surveyStore } from '../store/store-survey.ts';
 import type { StoreFlaw, StoreHandle } from '../store-handle.ts';
-import { partsOf } from './store-space.ts';
+import { partsOf } from './store-records.ts';
 import type { Workers } from './workers.ts';
 
 type VerifyOptions = Parameters<StoreHandle['verify']>[0];

@@ -5,11 +5,13 @@ import type { ContentStore } from '../core/content.ts';
 import type { Registry } from '../core/registry.ts';
 import type { Sandbox } from '../core/sandbox.ts';
 import type { ImageSource } from '../core/source.ts';
+import type { TreeUsage } from '../core/tree-usage.ts';
 import type { StepLocks } from '../core/step-locks.ts';
 import { lazyRegistry } from './lazy-registry.ts';
 import { openSandbox, type SandboxRequest } from '../../sandbox/open.ts';
 import { openImageSource } from '../source/image.ts';
 import { openCacheIndex, type StoreCacheIndex } from '../store/cache-index.ts';
+import { openFetchedTrees, type StoredTrees } from '../store/fetched-trees.ts';
 import { openImageNames, type LayoutNames } from '../store/image-names.ts';
 import { openLayoutStore } from '../store/layout-store.ts';
 import { openStateDir, type StateDir } from '../store/state-dir.ts';
@@ -22,6 +24,8 @@ export interface Workers extends AsyncDisposable {
   readonly index: StoreCacheIndex;
   readonly locks: StepLocks;
   readonly names: LayoutNames;
+  readonly downloads: StoredTrees;
+  readonly checkouts: StoredTrees;
   readonly sandbox: Sandbox;
   readonly images: ImageSource;
   readonly registry: Registry;
@@ -43,6 +47,7 @@ export async function openWorkers(
   const registry = opened.use(lazyRegistry(() => connect(options)));
   const { layers, snapshotter: snapshots } = sandbox;
   const images = openImageSource({ content, index, names, registry: () => registry, layers, snapshots, slots });
+  const usage = (directory: string): Promise<TreeUsage> => sandbox.files.usage(directory);
   const owned = opened.move();
   return {
     state,
@@ -50,6 +55,8 @@ export async function openWorkers(
     index,
     locks: openStepLocks(state),
     names,
+    downloads: openFetchedTrees({ state, usage }, state.http),
+    checkouts: openFetchedTrees({ state, usage }, state.git),
     sandbox,
     images,
     registry,

@@ -80,6 +80,7 @@ function fakeHandle(handle: Partial<StoreHandle>): StoreHandle {
     pull: unexpected('pull'),
     prune: unexpected('prune'),
     diskUsage: unexpected('diskUsage'),
+    records: unexpected('records'),
     verify: unexpected('verify'),
     cacheMounts: unexpected('cacheMounts'),
     removeCacheMount: unexpected('removeCacheMount'),

@@ -3,7 +3,7 @@ import { runCli } from '../../src/cli/run-cli.ts';
 import { BuildError } from '../../src/core/error.ts';
 import { MediaTypes } from '../../src/oci/media-type.ts';
 import { digestHex, digestOf } from '../../src/oci/digest.ts';
-import type { ImageInspection, ImageRow, StoreHandle } from '../../src/store-handle.ts';
+import type { ImageInspection, ImageRow, RecordRow, StoreHandle } from '../../src/store-handle.ts';
 import { at } from './events.ts';
 import { fakeApi, fakeIo, MemoryStream, type FakeIo } from './fake-io.ts';
 
@@ -95,8 +95,8 @@ const transfer: StoreHandle['pull'] = (reference, { progress, platform }) => {
 
 const diskUsage: StoreHandle['diskUsage'] = () =>
   Promise.resolve([
-    { kind: 'images', count: 2, bytes: 1_000_000, reclaimableBytes: 250_000 },
-    { kind: 'cache mounts', count: 1, bytes: 0, reclaimableBytes: 0 },
+    { kind: 'images', count: 2, bytes: 1_000_000, sharedBytes: 0, reclaimableBytes: 250_000 },
+    { kind: 'cache mounts', count: 1, bytes: 0, sharedBytes: 0, reclaimableBytes: 0 },
   ]);
 
 describe('images', () => {
@@ -213,11 +213,51 @@ test('push and pull: show progress, then the digest', async () => {
 });
 
 test('du: kinds and their sum', async () => {
-  expect((await run('du', { diskUsage })).stdout).toBe(`TYPE           COUNT     SIZE   RECLAIMABLE
-images             2   1.00MB   250kB (25%)
-cache mounts       1       0B            0B
-total              3   1.00MB   250kB (25%)
+  expect((await run('du', { diskUsage })).stdout).toBe(`TYPE           COUNT     SIZE   SHARED   RECLAIMABLE
+images             2   1.00MB       0B   250kB (25%)
+cache mounts       1       0B       0B            0B
+total              3   1.00MB       0B   250kB (25%)
 `);
+});
+
+test('du --verbose: every record, the largest first', async () => {
+  const record: RecordRow = {
+    id: 'layer1',
+    kind: 'cache layers',
+    type: 'regular',
+    description: 'exec /bin/sh -c make',
+    parents: ['base'],
+    createdMs: 0,
+    usedMs: nowMs - 3_600_000 * 2,
+    inUse: 'no',
+    mutable: 'no',
+    shared: 'yes',
+    bytes: 1000,
+  };
+  const filters: unknown[] = [];
+  const records: StoreHandle['records'] = (filter) => {
+    filters.push(filter);
+    return Promise.resolve([record, { ...record, id: 'layer2', parents: [], bytes: 2000 }]);
+  };
+  const { stdout } = await run('du --verbose --filter type=regular --filter until=1h', { records });
+  expect(stdout).toContain(`
+ID:           layer1
+Parents:      base
+Kind:         cache layers
+Type:         regular
+Description:  exec /bin/sh -c make
+Created at:   1970-01-01T00:00:00.000Z
+Last used:    2 hours ago
+Mutable:      false
+Reclaimable:  true
+Shared:       true
+Size:         1.00kB
+`);
+  expect(stdout.indexOf('layer2')).toBeLessThan(stdout.indexOf('layer1'));
+  const selectors = [{ field: 'type', operator: 'equals', value: 'regular' }];
+  expect(filters).toEqual([{ usedBeforeMs: nowMs - 3_600_000, selectors }]);
+  const json = await run('du --verbose --format json', { records });
+  expect(JSON.parse(json.stdout)).toEqual([expect.objectContaining({ id: 'layer2' }), record]);
 });
 
 describe('prune', () => {
@@ -231,6 +271,11 @@ describe('prune', () => {
       'Removed 1 item, 1.23MB freed\n',
     );
     expect(filters.pop()).toEqual({ scope: 'unused', usedBeforeMs: nowMs - 86_400_000, keepBytes: 1024 });
+  });
+  test('a filter spares names, so that nobody is asked', async () => {
+    expect((await run('prune -a --filter type=exec.cachemount', { prune })).status).toBe(0);
+    const selectors = [{ field: 'type', operator: 'equals', value: 'exec.cachemount' }];
+    expect(filters.pop()).toEqual({ scope: 'all', selectors });
   });
   test.each([
     ['prune -a', 'n\n', 1],

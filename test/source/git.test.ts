@@ -10,7 +10,7 @@ import { codeOf } from '../contracts/registry-server.ts';
 import { COMMIT_SECONDS, openGitRepository, serveGit } from '../support/git-repository.ts';
 import { describeWith } from '../support/requires.ts';
 import { checkProgram } from '../support/run-program.ts';
-import { temporaryDirectory } from '../support/store-rig.ts';
+import { fetchedTreesIn, temporaryDirectory } from '../support/store-rig.ts';
 
 const defaults = { submodules: 'recursive', gitDir: 'drop' } as const;
 
@@ -28,7 +28,7 @@ async function openGitRig(): Promise<Rig> {
     tmp,
     open: ({ fileProtocol = 'allow', secrets = {}, agent } = {}) =>
       openGitSource({
-        dir,
+        trees: fetchedTreesIn(dir, tmp),
         tmp,
         fileProtocol,
         secrets: {

@@ -9,7 +9,7 @@ import { digestOf } from '../../src/oci/digest.ts';
 import { openTransport } from '../../src/registry/transport.ts';
 import { openHttpSource } from '../../src/source/http.ts';
 import { codeOf } from '../contracts/registry-server.ts';
-import { temporaryDirectory } from '../support/store-rig.ts';
+import { fetchedTreesIn, temporaryDirectory } from '../support/store-rig.ts';
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -48,7 +48,8 @@ async function openHttpRig(answer: Answer): Promise<Rig> {
     open: (secrets: Record<string, string> = {}) =>
       openHttpSource({
         http,
-        dir: join(path, 'http'),
+        trees: fetchedTreesIn(join(path, 'http'), join(path, 'tmp')),
+        urls: join(path, 'http/urls'),
         tmp: join(path, 'tmp'),
         secrets: { lookup: async (id) => (secrets[id] === undefined ? undefined : Buffer.from(secrets[id])) },
       }),

@@ -15,7 +15,7 @@ import { openFileServer } from '../support/file-server.ts';
 import { openGitRepository, serveGit } from '../support/git-repository.ts';
 import { describeWith } from '../support/requires.ts';
 import { checkProgram } from '../support/run-program.ts';
-import { chunked, temporaryDirectory } from '../support/store-rig.ts';
+import { fetchedTreesIn, chunked, temporaryDirectory } from '../support/store-rig.ts';
 
 interface Rig extends AsyncDisposable {
   /** The working directory of the person who builds. */
@@ -36,7 +36,7 @@ async function openContextRig(): Promise<Rig> {
     http,
     tmp,
     git: openGitSource({
-      dir: join(path, 'git'),
+      trees: fetchedTreesIn(join(path, 'git'), tmp),
       tmp,
       secrets,
       fileProtocol: 'allow',

@@ -1,12 +1,13 @@
-import { utimesSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { LayerId } from '../../src/core/snapshot.ts';
 import type { Descriptor } from '../../src/oci/descriptor.ts';
-import { type Digest, digestOf } from '../../src/oci/digest.ts';
+import { type Digest, digestHex, digestOf } from '../../src/oci/digest.ts';
 import { encodeDocument } from '../../src/oci/decode.ts';
 import { MediaTypes } from '../../src/oci/media-type.ts';
-import { measureStore } from '../../src/store/disk-usage.ts';
+import { type DiskUsage, sumUsage } from '../../src/store/disk-usage.ts';
+import { listRecords } from '../../src/store/store-records.ts';
 import { pruneStore } from '../../src/store/prune.ts';
 import type { StoreParts } from '../../src/store/store-survey.ts';
 import { cacheKey, cacheRecord, layerInfo } from '../contracts/cache-index.ts';
@@ -123,6 +124,101 @@ describe('prune', () => {
   });
 });
 
+describe('prune of fetched trees', () => {
+  it('unused: they go, and with dangling they stay', async () => {
+    await using rig = await openPruneRig();
+    await rig.fill(fetchTrees);
+    await pruneStore(rig.parts, { scope: 'dangling' });
+    expect((await usageOf(rig)).get('downloads')).toMatchObject({ count: 2 });
+    const { items, bytes } = await pruneStore(rig.parts, { scope: 'unused' });
+    expect(items).toBe(3);
+    expect(bytes).toBeGreaterThan(3 * 100_000);
+    expect(readdirSync(join(rig.path, 'http/trees'))).toEqual([]);
+    expect(readdirSync(join(rig.path, 'git/used'))).toEqual([]);
+  });
+  it('keepBytes: they go before any record does, the longest unused first', async () => {
+    await using rig = await openPruneRig();
+    await rig.fill(async (store) => {
+      await store.cache.record([cacheKey('step')], cacheRecord('base'));
+      await store.cache.recordLayer(layerInfo('base'));
+      store.addLayer('base');
+      await fetchTrees(store);
+    });
+    utimesSync(join(rig.path, 'http/used', digestHex(digestOf('file 2'))), 2000, 2000);
+    await pruneStore(rig.parts, { scope: 'unused', keepBytes: 200_000 });
+    expect(readdirSync(join(rig.path, 'http/trees'))).toEqual([digestHex(digestOf('file 2'))]);
+    expect(readdirSync(join(rig.path, 'git/trees'))).toEqual([]);
+    expect(await rig.store.cache.lookup(cacheKey('step'))).toBeDefined();
+  });
+  it('a living process: what it found stays, and what it fetched', async () => {
+    await using rig = await openPruneRig();
+    await rig.fill(fetchTrees);
+    await using build = await openStore(rig.path);
+    const found = await build.downloads.lookup(digestOf('file 1'));
+    await pruneStore(rig.parts, { scope: 'all' });
+    expect(readdirSync(found!)).toEqual(['file']);
+    expect(await build.downloads.lookup(digestOf('file 2'))).toBeUndefined();
+    await fetchTrees(build);
+    await pruneStore(rig.parts, { scope: 'all' });
+    expect(readdirSync(join(rig.path, 'http/trees'))).toHaveLength(2);
+  });
+});
+
+describe('prune of what is selected', () => {
+  it('only: nothing else goes, and nothing that others stand on', async () => {
+    await using rig = await openPruneRig();
+    await rig.fill(async (store) => {
+      for (const id of ['a', 'b', 'c']) {
+        await store.cache.recordLayer(layerInfo(id));
+        rig.addLayer(id);
+      }
+      await store.cache.record([cacheKey('a')], cacheRecord('a'));
+      await store.cache.record([cacheKey('b')], cacheRecord('a', 'b'));
+      await store.cache.record([cacheKey('c')], cacheRecord('c'));
+      await store.names.set(APP, await writeImage(store, ['base']));
+      await fetchTrees(store);
+    });
+    expect(await pruneStore(rig.parts, { scope: 'all', only: new Set(['a']) })).toEqual({ bytes: 0, items: 0 });
+    expect(await rig.store.cache.lookup(cacheKey('a'))).toBeDefined();
+    const only = new Set(['b', digestOf('file 1')]);
+    expect(await pruneStore(rig.parts, { scope: 'unused', only })).toMatchObject({ items: 2 });
+    expect(rig.layers()).toEqual(['a', 'base', 'c']);
+    expect(readdirSync(join(rig.path, 'http/trees'))).toHaveLength(1);
+    expect(await rig.store.names.list()).toHaveLength(1);
+  });
+});
+
+describe('records', () => {
+  it('say what a layer lies on, who needs it and what made it', async () => {
+    await using rig = await openPruneRig();
+    await rig.fill(async (store) => {
+      await store.names.set(APP, await writeImage(store, ['base']));
+      for (const id of ['one', 'two']) {
+        await store.cache.record([cacheKey(id)], { ...cacheRecord('base', id), fields: id });
+        await store.cache.recordLayer(layerInfo(id));
+        rig.addLayer(id);
+      }
+      rig.addLayer('stray');
+    });
+    await using build = await openStore(rig.path);
+    await build.cache.lookup(cacheKey('two'));
+    const records = await listRecords(rig.parts, { describe: (fields) => `step ${fields}` });
+    const one = records.find(({ id }) => id === 'one');
+    expect(one).toMatchObject({ kind: 'cache layers', parents: ['base'], description: 'step one', type: 'regular' });
+    expect(one).toMatchObject({ inUse: 'no', shared: 'no', mutable: 'no' });
+    expect(records.find(({ id }) => id === 'two')).toMatchObject({ inUse: 'yes' });
+    expect(records.find(({ id }) => id === 'base')).toMatchObject({
+      kind: 'image layers',
+      inUse: 'yes',
+      shared: 'yes',
+    });
+    expect(records.find(({ id }) => id === 'stray')).toMatchObject({
+      description: 'nothing refers to it',
+      inUse: 'no',
+    });
+  });
+});
+
 describe('disk usage', () => {
   it('counts each byte once, by kind', async () => {
     await using rig = await openPruneRig();
@@ -133,13 +229,33 @@ describe('disk usage', () => {
       rig.addLayer('cached');
       await store.content.write(Buffer.from('stray'));
     });
-    const rows = new Map((await measureStore(rig.parts)).map((row) => [row.kind, row]));
+    const rows = await usageOf(rig);
     expect(rows.get('image layers')).toMatchObject({ count: 2, bytes: 2 * LAYER_BYTES, reclaimableBytes: 0 });
     expect(rows.get('cache layers')).toMatchObject({ count: 1, bytes: LAYER_BYTES, reclaimableBytes: LAYER_BYTES });
     expect(rows.get('unreferenced blobs')).toMatchObject({ count: 1, bytes: 5, reclaimableBytes: 5 });
     expect(rows.get('image blobs')).toMatchObject({ count: 4, reclaimableBytes: 0 });
   });
 });
+
+async function usageOf(rig: PruneRig): Promise<ReadonlyMap<string, DiskUsage>> {
+  const records = await listRecords(rig.parts, { describe: () => '' });
+  const measured = await Promise.all(records.map(async (record) => ({ ...record, bytes: await record.measure() })));
+  return new Map(sumUsage(measured).map((row) => [row.kind, row]));
+}
+
+/** Two downloads and a checkout of 100 kB each. */
+async function fetchTrees({ state, downloads, checkouts }: OpenStore): Promise<void> {
+  for (const [trees, name] of [
+    [downloads, 'file 1'],
+    [downloads, 'file 2'],
+    [checkouts, 'commit'],
+  ] as const) {
+    const draft = join(state.tmp, name);
+    mkdirSync(draft);
+    writeFileSync(join(draft, 'file'), 'x'.repeat(100_000));
+    await trees.publish(digestOf(name), draft);
+  }
+}
 
 type Filling = OpenStore & { readonly addLayer: (id: string) => void };
 
@@ -201,9 +317,13 @@ async function* listLayers(unpacked: ReadonlySet<string>): AsyncGenerator<{ laye
 /** Makes everything a second older, so that the test need not wait for the clock. */
 async function age(store: OpenStore): Promise<void> {
   for await (const { digest } of store.content.list()) utimesSync(store.content.path(digest), 1000, 1000);
+  for (const kind of ['http', 'git']) {
+    const marks = join(store.state.root, kind, 'used');
+    for (const name of existsSync(marks) ? readdirSync(marks) : []) utimesSync(join(marks, name), 1000, 1000);
+  }
+  await store.cache.survey();
   const { DatabaseSync } = await import('node:sqlite');
   using database = new DatabaseSync(store.state.index);
-  database.exec('create table if not exists results (used_ms); create table if not exists layers (used_ms)');
   database.exec('update results set used_ms = used_ms - 1000; update layers set used_ms = used_ms - 1000');
 }
 

@@ -3,11 +3,15 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ContentStore } from '../../src/core/content.ts';
+import type { TreeUsage } from '../../src/core/tree-usage.ts';
+import { measureTree } from '../../sandbox/tree-usage.ts';
 import type { LayerId } from '../../src/core/snapshot.ts';
 import { type StoreCacheIndex, openCacheIndex } from '../../src/store/cache-index.ts';
+import { openFetchedTrees, type StoredTrees } from '../../src/store/fetched-trees.ts';
 import { type LayoutNames, openImageNames } from '../../src/store/image-names.ts';
 import { openLayoutStore } from '../../src/store/layout-store.ts';
 import type { StoreParts } from '../../src/store/store-survey.ts';
+import { type LockWish, StoreLocks } from '../../src/store/store-locks.ts';
 import { openStateDir, type StateDir } from '../../src/store/state-dir.ts';
 
 /** The parts of one store in a directory, as one process has them open. */
@@ -16,6 +20,8 @@ export interface OpenStore extends AsyncDisposable {
   readonly content: ContentStore;
   readonly cache: StoreCacheIndex;
   readonly names: LayoutNames;
+  readonly downloads: StoredTrees;
+  readonly checkouts: StoredTrees;
 }
 
 /** A fresh directory that disposing removes. */
@@ -39,11 +45,26 @@ export async function openStore(path: string): Promise<OpenStore> {
     content,
     cache,
     names: openImageNames(state, content),
+    downloads: openFetchedTrees({ state, usage }, state.http),
+    checkouts: openFetchedTrees({ state, usage }, state.git),
     [Symbol.asyncDispose]: async () => {
       await cache[Symbol.asyncDispose]();
       await state[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Fetched trees of a directory that is no store. */
+export function fetchedTreesIn(directory: string, tmp: string): StoredTrees {
+  const folder = join(tmp, '../locks');
+  mkdirSync(folder, { recursive: true });
+  const locks = new StoreLocks(folder);
+  const state = { tmp, openedMs: 0, locked: <T>(lock: LockWish, work: () => Promise<T>) => locks.locked(lock, work) };
+  return openFetchedTrees({ state, usage }, directory);
+}
+
+async function usage(directory: string): Promise<TreeUsage> {
+  return measureTree({ directory }, { checkpoint: () => undefined });
 }
 
 /** Opens a store of its own, which disposing removes. */

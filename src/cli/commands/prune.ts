@@ -2,15 +2,12 @@ import type { PruneFilter } from '../../store-handle.ts';
 import type { CommandModule, Invocation } from '../command.ts';
 import { parseFlags, type AnyFlag } from '../flag.ts';
 import { formatSize } from '../format-size.ts';
-import { splitKeyValue } from '../parse-key-value.ts';
-import { parseDurationMs, parseSize } from '../parse-size.ts';
-import { usageError } from '../usage-error.ts';
+import { parseSize } from '../parse-size.ts';
+import { recordFilterFlag, type RecordFilterFlags, toRecordFilter } from '../record-filter-flag.ts';
 
-interface PruneFlags {
+interface PruneFlags extends RecordFilterFlags {
   readonly scope: 'all';
   readonly force: 'yes';
-  /** Milliseconds. */
-  readonly until: number;
   readonly keepBytes: number;
   readonly minFreeBytes: number;
   readonly reservedBytes: number;
@@ -25,13 +22,7 @@ const pruneFlags: readonly AnyFlag<PruneFlags>[] = [
     parse: () => 'all',
   },
   { name: 'force', short: 'f', field: 'force', doc: 'do not ask', parse: () => 'yes' },
-  {
-    name: 'filter',
-    value: 'until=DURATION',
-    field: 'until',
-    doc: 'spare what was used since (24h, 7d)',
-    parse: parseUntil,
-  },
+  recordFilterFlag,
   {
     name: 'max-used-space',
     value: 'SIZE',
@@ -61,11 +52,13 @@ export const pruneCommand: CommandModule = {
   operands: { min: 0, max: 0 },
   run: async (invocation) => {
     const { raw, io, store, loadApi } = invocation;
-    const { scope = 'unused', force, until, ...space } = parseFlags<PruneFlags>(pruneFlags, raw, io);
-    if (scope === 'all' && force === undefined && !(await confirm(invocation))) return 1;
+    const { scope = 'unused', force, filter: text, ...space } = parseFlags<PruneFlags>(pruneFlags, raw, io);
+    const records = toRecordFilter(text, io.now());
+    const isAll = scope === 'all' && records.selectors === undefined;
+    if (isAll && force === undefined && !(await confirm(invocation))) return 1;
     const filter: PruneFilter = {
       scope,
-      ...(until === undefined ? {} : { usedBeforeMs: io.now() - until }),
+      ...records,
       ...space,
       signal: io.signal,
     };
@@ -76,12 +69,6 @@ export const pruneCommand: CommandModule = {
     return 0;
   },
 };
-
-function parseUntil(texts: readonly string[]): number {
-  const [key, value] = splitKeyValue('--filter', texts.at(-1) ?? '');
-  if (key !== 'until') throw usageError(`--filter: unknown filter ${JSON.stringify(key)}`, 'write until=24h');
-  return parseDurationMs('--filter until', value);
-}
 
 async function confirm({ io, store }: Invocation): Promise<boolean> {
   io.stderr.write(`This removes all images and cache mounts of ${store.store} that no build uses. Continue? [y/N] `);
