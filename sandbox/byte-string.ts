@@ -26,8 +26,9 @@ export function toBytes(bytes: ByteString): Buffer {
   return Buffer.from(bytes, 'latin1');
 }
 
-/** `directory/name`, or `name` in the root (the empty path). */
+/** `directory/name`; `name` in the root (the empty path), `directory` for the empty name. */
 export function joinPath(directory: ByteString, name: ByteString): ByteString {
+  if (name === '') return directory;
   return (directory === '' ? name : `${directory}/${name}`) as ByteString;
 }
 

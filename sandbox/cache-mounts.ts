@@ -20,6 +20,7 @@ import { invariant, isErrno } from '../src/core/error.ts';
 import { digestOf } from '../src/oci/digest.ts';
 import { type FileLock, tryLock } from './file-lock.ts';
 import type { FileWork } from './layer-codec.ts';
+import { requireIds } from './id-map.ts';
 import { storeError } from './store-error.ts';
 
 /** Between two looks at a lock that another process holds. */
@@ -175,6 +176,7 @@ export class LockedCacheMounts implements CacheMounts {
   async #make(request: CacheMountRequest, name: string, signal: AbortSignal | undefined): Promise<void> {
     await using pending = this.#work.store.create();
     const { seed, uid, gid, mode } = request;
+    requireIds({ uid, gid });
     const made = join(pending.directory, 'data');
     mkdirSync(made);
     if (seed !== undefined) {

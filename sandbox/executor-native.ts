@@ -2,6 +2,7 @@ import type { Executor, ExitStatus, OutputListener, RuntimeSpec } from '../src/c
 import type { CgroupDriver } from './cgroup.ts';
 import { exitStatusOf } from './exit-status.ts';
 import { helperError } from './helper-error.ts';
+import { requireStepIds } from './id-map.ts';
 import { nameFiles } from './name-files.ts';
 import type { Networks } from './open-networks.ts';
 import { seccompFilter } from './seccomp.ts';
@@ -45,6 +46,7 @@ export class NativeExecutor implements Executor, AsyncDisposable {
     o: { readonly output: OutputListener; readonly signal: AbortSignal | undefined },
   ): Promise<ExitStatus> {
     o.signal?.throwIfAborted();
+    requireStepIds(spec);
     await using proxies = await openSocketProxies(spec.mounts);
     const need = { spec, network: await this.#o.networks.driverOf(spec) };
     o.signal?.throwIfAborted();

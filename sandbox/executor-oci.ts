@@ -9,6 +9,7 @@ import { helperError } from './helper-error.ts';
 import type { HelperProgram } from './helper-program.ts';
 import type { HelperFailure } from './helper-record.ts';
 import { HelperProcess } from './helper-process.ts';
+import { requireStepIds } from './id-map.ts';
 import { nameFiles } from './name-files.ts';
 import { hostNetwork, networkOf } from './network.ts';
 import { ociConfig } from './oci-bundle.ts';
@@ -52,6 +53,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
   ): Promise<ExitStatus> {
     o.signal?.throwIfAborted();
     refuseProc(spec);
+    requireStepIds(spec);
     await using proxies = await openSocketProxies(spec.mounts);
     using bundle = new Bundle(this.#o.directory);
     const { program, cgroup } = this.#prepare({ ...spec, mounts: proxies.mounts }, bundle);

@@ -14,9 +14,9 @@ const value = Buffer.alloc(65_536);
 
 /**
  * The attributes of an open file that belong to its content: none of overlayfs' own, none of the system's (ACLs in `system.`, labels in
- * `security.`), but file capabilities (dockerfile.md 1.9).
+ * `security.`), but file capabilities (dockerfile.md 1.9). `path` is for messages.
  */
-export function contentXattrs(fd: number): Xattrs {
+export function contentXattrs(fd: number, path?: ByteString): Xattrs {
   const first = syscalls().flistxattr(fd, few, few.length);
   if (first === 0) return NO_XATTRS;
   const size = first > 0 ? first : listAll(fd, first);
@@ -25,7 +25,7 @@ export function contentXattrs(fd: number): Xattrs {
     if (!isContent(name)) continue;
     const length = syscalls().fgetxattr(fd, cName(fromText(name)), value, value.length);
     if (length === ENODATA) continue;
-    found.set(name, Buffer.from(value.subarray(0, check(length, 'fgetxattr', name))));
+    found.set(name, Buffer.from(value.subarray(0, check(length, 'fgetxattr', path ?? name))));
   }
   return found;
 }

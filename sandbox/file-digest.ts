@@ -22,10 +22,10 @@ export function fileDigest(
 ): Buffer {
   const known = cache?.lookup(entry.stat);
   if (known !== undefined) return known;
-  const fd = openFile(entry);
+  const fd = openFile(entry, path);
   try {
     const data = digestData(fd, entry.stat.size, beforeRead);
-    const xattrs = contentXattrs(fd);
+    const xattrs = contentXattrs(fd, path);
     const digest = xattrs.size === 0 ? data : hash('sha256', Buffer.concat([data, frameXattrs(xattrs)]), 'buffer');
     checkUnchanged(statOf(fd), entry.stat, path);
     cache?.record(entry.stat, digest, Math.floor(Date.now() / 1000));

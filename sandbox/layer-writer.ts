@@ -9,6 +9,7 @@ import {
   O_WRONLY,
   syscalls,
 } from './syscalls.ts';
+import { requireIds } from './id-map.ts';
 import { contentXattrs, isOpaque, markOpaque, setXattrs, type OverlayXattrs } from './extended-attributes.ts';
 import { type FileStat, type FileTime, isWhiteout, lookupStat, statOf } from './file-stat.ts';
 import { components, joinPath, baseName, parentPath, type ByteString } from './byte-string.ts';
@@ -199,7 +200,10 @@ export class LayerWriter implements LayerTarget, Disposable {
 
   /** Owner, mode, attributes, times of an open file, in this order: chown clears setuid bits and capabilities. */
   describe(fd: number, { uid, gid, mode, xattrs, mtime }: Metadata): void {
-    if (this.#owners === 'given') check(syscalls().fchown(fd, uid, gid), 'fchown', fd);
+    if (this.#owners === 'given') {
+      requireIds({ uid, gid });
+      check(syscalls().fchown(fd, uid, gid), 'fchown', fd);
+    }
     check(syscalls().fchmod(fd, mode), 'fchmod', fd);
     if (xattrs.size > 0) setXattrs(fd, xattrs);
     check(syscalls().futimens(fd, timesOf(mtime)), 'futimens', fd);
@@ -250,6 +254,7 @@ export class LayerWriter implements LayerTarget, Disposable {
       joinPath(directory.path, name),
     );
     if (this.#owners === 'given' && (uid !== 0 || gid !== 0 || directory.group === 'inherited')) {
+      requireIds({ uid, gid });
       check(syscalls().fchownat(directory.upper, cName(name), uid, gid, AT_SYMLINK_NOFOLLOW), 'chown', name);
     }
     this.#touch(directory, name, mtime);
@@ -266,6 +271,7 @@ export class LayerWriter implements LayerTarget, Disposable {
     if (result === -1) return false;
     check(result, 'mknod', joinPath(directory.path, name));
     if (this.#owners === 'given') {
+      requireIds({ uid, gid });
       check(syscalls().fchownat(directory.upper, cName(name), uid, gid, AT_SYMLINK_NOFOLLOW), 'chown', name);
     }
     // The node was made by us in a directory that nobody else can enter, so following links is no question here.

@@ -9,9 +9,13 @@ import { OciExecutor } from './executor-oci.ts';
 import { findProgram } from './find-program.ts';
 import { Networks, type NetworkDriverName } from './open-networks.ts';
 import { ownCapabilities } from './own-capabilities.ts';
+import { hasOneId } from './id-map.ts';
 import { helperPath } from './helper-path.ts';
 import { openCgroups } from './open-cgroups.ts';
 import { insideUserNamespace } from './user-namespace.ts';
+
+const ONE_ID =
+  'root is the only user of steps, and of files: /etc/subuid and /etc/subgid give no further ids, or newuidmap is missing; other owners, USER and apt-get fail';
 
 /** How steps are to be run. */
 export interface ExecutorRequest {
@@ -32,6 +36,7 @@ export interface ExecutorRequest {
  */
 export async function openExecutor(request: ExecutorRequest): Promise<Executor & AsyncDisposable> {
   const notes = request.notes ?? (() => undefined);
+  if (hasOneId()) notes(ONE_ID);
   const scratch = join(request.stateDir, 'mount-point');
   mkdirSync(scratch, { recursive: true, mode: 0o700 });
   const common = {

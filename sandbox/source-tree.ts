@@ -53,14 +53,27 @@ function emptyTree(): TreeDirectory {
   return new TreeDirectory([]);
 }
 
-/** What a failed call means where a tree may change at any time: a name that is gone, or is something else than a moment ago. */
+/** What a failed call means where a tree may change at any time: a name that is gone, is something else than a moment ago, or not for us to read. */
 export function hostError(error: unknown, tree: SourceTree): unknown {
+  if (tree.kind !== 'host') return error;
   const isOtherKind = error instanceof SystemError && error.syscall === 'readlink' && error.code === 'EINVAL';
-  const isGone = isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO', 'EISDIR');
-  if (tree.kind !== 'host' || !(isOtherKind || isGone)) return error;
-  return new BuildError(
-    'CONTEXT_CHANGED',
-    { path: error instanceof SystemError ? error.subject : tree.where },
-    { cause: error },
-  );
+  const isGone = ['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO', 'EISDIR'].some((code) => isErrno(error, code));
+  const path = error instanceof SystemError ? error.subject : tree.where;
+  if (isOtherKind || isGone) return new BuildError('CONTEXT_CHANGED', { path }, { cause: error });
+  const unreadable = error instanceof SystemError ? UNREADABLE[error.code] : undefined;
+  if (unreadable === undefined) return error;
+  const detail = { path: `/${path}`, where: tree.where, ...unreadable };
+  return new BuildError('SOURCE_UNREADABLE', detail, { cause: error });
 }
+
+const UNREADABLE: Readonly<Record<string, { readonly reason: string; readonly remedy: string } | undefined>> = {
+  EACCES: {
+    reason: 'permission denied',
+    remedy: 'make it readable (chmod u+rX), or exclude it by an ignore file',
+  },
+  // Of a file capability, whose meaning depends on the user namespace it was set in (capabilities(7)).
+  EOVERFLOW: {
+    reason: 'its file capability was set in another user namespace',
+    remedy: 'set it anew (setcap) as the user who builds or as root, or in a RUN step',
+  },
+};

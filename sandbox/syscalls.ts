@@ -207,6 +207,7 @@ const CODES: Readonly<Record<number, string>> = {
   39: 'ENOTEMPTY',
   40: 'ELOOP',
   61: 'ENODATA',
+  75: 'EOVERFLOW',
   95: 'ENOTSUP',
   122: 'EDQUOT',
 };

@@ -119,12 +119,12 @@ export class TreeCopier implements TreeVisitor {
     name: ByteString,
     { entry, path }: { readonly entry: TreeEntry; readonly path: ByteString },
   ): void {
-    const from = openFile(entry);
+    const from = openFile(entry, path);
     try {
       this.#writer.addFile(target, name, {
         from,
         size: entry.stat.size,
-        metadata: this.#policy.describe(entry.stat, contentXattrs(from)),
+        metadata: this.#policy.describe(entry.stat, contentXattrs(from, path)),
         verify: () => checkUnchanged(statOf(from), entry.stat, path),
       });
     } finally {

@@ -65,12 +65,12 @@ export function lookupEntry(directory: TreeDirectory, name: ByteString): TreeEnt
   return undefined;
 }
 
-/** Opens the directory that `entry` is. @throws SystemError (ENOENT, ENOTDIR, ELOOP) where the tree has changed meanwhile. */
-export function openEntry(entry: Pick<TreeEntry, 'name' | 'parts'>): TreeDirectory {
-  if (entry.parts.length === 1) return new TreeDirectory([openPart(entry.parts[0] as number, entry.name)]);
+/** Opens the directory that `entry` is. @param path for messages. @throws SystemError (ENOENT, ENOTDIR, ELOOP) where the tree has changed meanwhile. */
+export function openEntry(entry: Pick<TreeEntry, 'name' | 'parts'>, path = entry.name): TreeDirectory {
+  if (entry.parts.length === 1) return new TreeDirectory([openPart(entry.parts[0] as number, entry.name, path)]);
   const opened: number[] = [];
   try {
-    for (const part of entry.parts) opened.push(openPart(part, entry.name));
+    for (const part of entry.parts) opened.push(openPart(part, entry.name, path));
   } catch (error) {
     for (const fd of opened) syscalls().close(fd);
     throw error;
@@ -83,10 +83,10 @@ export function reopen(directory: TreeDirectory): TreeDirectory {
   return openEntry({ name: '.' as ByteString, parts: directory.parts });
 }
 
-/** Opens the regular file that `entry` is, for reading. A name that has become something else meanwhile fails or shows in `statOf`. */
-export function openFile(entry: Pick<TreeEntry, 'name' | 'parts'>): number {
+/** Opens the regular file that `entry` is, for reading; `path` is for messages. A name that has become something else meanwhile fails or shows in `statOf`. */
+export function openFile(entry: Pick<TreeEntry, 'name' | 'parts'>, path = entry.name): number {
   const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-  return check(syscalls().openat(entry.parts[0] as number, cName(entry.name), flags, 0), 'open', entry.name);
+  return check(syscalls().openat(entry.parts[0] as number, cName(entry.name), flags, 0), 'open', path);
 }
 
 const linkBuffer = Buffer.alloc(8192);
@@ -184,7 +184,7 @@ function isRemoved(part: number, name: ByteString): boolean {
   return stat === undefined || isWhiteout(stat);
 }
 
-function openPart(part: number, name: ByteString): number {
+function openPart(part: number, name: ByteString, path = name): number {
   const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-  return check(syscalls().openat(part, cName(name), flags, 0), 'open', name);
+  return check(syscalls().openat(part, cName(name), flags, 0), 'open', path);
 }

@@ -93,7 +93,8 @@ interface Step {
 }
 
 function descend(walk: Walk, place: Place, { path, entry, verdict }: Step): void {
-  using directory = openEntry(entry);
+  const treePath = joinPath(place.treePath, entry.name);
+  using directory = openEntry(entry, treePath);
   let announced = false;
   const announce = (): void => {
     if (announced) return;
@@ -106,7 +107,7 @@ function descend(walk: Walk, place: Place, { path, entry, verdict }: Step): void
   visit(walk, {
     directory,
     path,
-    treePath: joinPath(place.treePath, entry.name),
+    treePath,
     depth: place.depth + 1,
     included,
     announce,

@@ -88,8 +88,8 @@ static void become_user(const struct command *c) {
   for (size_t i = 0; i < count; i++) groups[i] = (gid_t)number_arg(c, (uint32_t)i + 3, 10);
   uint64_t before = permitted_capabilities();
   if (syscall(SYS_setgroups, count, groups) < 0) {
-    if (errno != EPERM || count > 1) fail("groups", "", errno);
-    note("supplementary groups stay: this user namespace maps one group only");
+    if (errno != EPERM) fail("groups", "", errno);
+    note("supplementary groups are not set: this user namespace maps one group only");
   }
   if (syscall(SYS_setresgid, gid, gid, gid) < 0) fail(arg(c, 2), "group", errno);
   if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) fail("keepcaps", "", errno);

@@ -9,9 +9,11 @@ export interface ErrorDetails {
   CONTEXT_NOT_FOUND: { path: string };
   CONTEXT_CHANGED: { path: string };
   SOURCE_NOT_FOUND: { path: string; where: string; reason?: string };
+  SOURCE_UNREADABLE: { path: string; where: string; reason: string; remedy: string };
   COPY_INVALID: { path: string; reason: string };
   PATH_INVALID: { path: string; reason: string };
   USER_NOT_FOUND: { name: string; file: string };
+  ID_NOT_MAPPED: { uid: number; gid: number };
   EXEC_FAILED: { command: string; exitCode?: number; signal?: string; reason?: string };
   EXEC_NOT_STARTED: { command: string; reason: string };
   OUT_OF_MEMORY: { command: string; limitBytes: number; peakBytes: number };
@@ -82,11 +84,23 @@ const texts: { readonly [C in ErrorCode]: ErrorText<ErrorDetails[C]> } = {
     message: (d) => `${JSON.stringify(d.path)} is not in ${d.where}${d.reason === undefined ? '' : `; ${d.reason}`}`,
     exitStatus: 1,
   },
+  SOURCE_UNREADABLE: {
+    message: (d) => `cannot read ${JSON.stringify(d.path)} in ${d.where}: ${d.reason}`,
+    hint: (d) => d.remedy,
+    exitStatus: 1,
+  },
   COPY_INVALID: { message: (d) => `cannot copy to ${d.path}: ${d.reason}`, exitStatus: 1 },
   PATH_INVALID: { message: (d) => `path ${JSON.stringify(d.path)} ${d.reason}`, exitStatus: 1 },
   USER_NOT_FOUND: {
     message: (d) => `no ${JSON.stringify(d.name)} in ${d.file}`,
     hint: () => 'create it in an earlier RUN, or give a numeric id',
+    exitStatus: 1,
+  },
+  ID_NOT_MAPPED: {
+    message: (d) =>
+      `nothing can belong to ${d.uid}:${d.gid} here: the user namespace of this build lacks one of these ids`,
+    hint: () =>
+      'apt-get install uidmap; usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER; or build as root',
     exitStatus: 1,
   },
   EXEC_FAILED: {

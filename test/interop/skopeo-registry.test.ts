@@ -33,7 +33,7 @@ describeWith(['root', 'skopeo', 'docker-registry', 'tar'], 'skopeo and docker-re
       const layerTar = join(folder.path, 'layer.tar');
       await checkProgram('tar', ['-C', files, '-cf', layerTar, '.']);
       await writeOciLayout(join(folder.path, 'layout'), {
-        layerTar,
+        layerTars: [layerTar],
         name: 'app:v1',
         config: { Env: ['A=1'], Cmd: ['/x'] },
       });

@@ -73,6 +73,10 @@ describeWith(['root', 'overlay', 'busybox', 'setpriv'], 'without root', () => {
     const { lines } = await runRootless('rm /etc/group; mkdir /etc/new; ls /etc; stat -c %Y /');
     expect(lines.slice(0, -1)).toEqual(['hosts', 'new', 'passwd', 'resolv.conf']);
   });
+  it('says that root is the only user, where there are no ids for others', async () => {
+    const { notes } = await runRootless('true');
+    expect(notes.filter((note) => note.startsWith('root is the only user of steps'))).toHaveLength(1);
+  });
   it('says that there are no cgroups, where there are none', async () => {
     const { notes } = await runRootless('true');
     expect(notes.filter((note) => note.includes('cgroup'))).toHaveLength(1);

@@ -69,7 +69,7 @@ export async function writeBusyboxLayout(folder: string, name: string): Promise<
     'var',
   ]);
   await writeOciLayout(folder, {
-    layerTar,
+    layerTars: [layerTar],
     name,
     config: { Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'], Cmd: ['sh'] },
   });

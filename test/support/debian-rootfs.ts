@@ -45,7 +45,7 @@ async function makeArchive(work: string): Promise<void> {
   await checkProgram('mmdebstrap', ['--quiet', '--variant=minbase', ...options, settings, clean, ...what]);
   const layout = join(work, 'layout');
   await writeOciLayout(layout, {
-    layerTar,
+    layerTars: [layerTar],
     name: NAME,
     config: { Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'], Cmd: ['bash'] },
   });

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** An image of one layer, given as an uncompressed tar. */
+/** An image of a few layers, given as uncompressed tars. */
 export interface SimpleImage {
-  readonly layerTar: string;
+  /** Oldest first. */
+  readonly layerTars: readonly string[];
   readonly name: string;
   /** The `config` part of the image config. */
   readonly config: Readonly<Record<string, unknown>>;
@@ -18,20 +19,20 @@ export const hostArchitecture: string = architectures[process.arch] ?? process.a
 /** Writes an OCI image layout with the image in it, without any code of tsbuild. The layer stays uncompressed. */
 export async function writeOciLayout(folder: string, image: SimpleImage): Promise<void> {
   await mkdir(join(folder, 'blobs/sha256'), { recursive: true });
-  const layer = await writeBlob(folder, await readFile(image.layerTar));
+  const layers = await Promise.all(image.layerTars.map(async (tar) => writeBlob(folder, await readFile(tar))));
   const config = await writeBlob(folder, {
     created: '2024-01-01T00:00:00Z',
     architecture: hostArchitecture,
     os: 'linux',
     config: image.config,
-    rootfs: { type: 'layers', diff_ids: [layer.digest] },
-    history: [{ created: '2024-01-01T00:00:00Z', created_by: `ADD ${image.name} / # test` }],
+    rootfs: { type: 'layers', diff_ids: layers.map(({ digest }) => digest) },
+    history: layers.map(() => ({ created: '2024-01-01T00:00:00Z', created_by: `ADD ${image.name} / # test` })),
   });
   const manifest = await writeBlob(folder, {
     schemaVersion: 2,
     mediaType: 'application/vnd.oci.image.manifest.v1+json',
     config: { mediaType: 'application/vnd.oci.image.config.v1+json', ...config },
-    layers: [{ mediaType: 'application/vnd.oci.image.layer.v1.tar', ...layer }],
+    layers: layers.map((layer) => ({ mediaType: 'application/vnd.oci.image.layer.v1.tar', ...layer })),
   });
   const entry = {
     mediaType: 'application/vnd.oci.image.manifest.v1+json',

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { chown, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { buildDist, tsbuildPath } from './build-dist.ts';
 import { findLeaks } from './leaks.ts';
+import { becomePerson, giveTo, type Person } from './person.ts';
 import { type ProgramOptions, type ProgramResult, startProgram, type StartedProgram } from './run-program.ts';
 
 /** tsbuild as a person uses it: the built program, a store and a work directory of its own. Disposing proves that it left nothing behind. */
@@ -22,18 +23,19 @@ export interface Rig {
   leaks(): Promise<readonly string[]>;
 }
 
-/** Opens a rig. `uid` is the user who owns the store and the work directory, and whom tsbuild runs as. */
-export async function openRig(o: { readonly uid?: number } = {}): Promise<Rig & AsyncDisposable> {
+/** Opens a rig. `person` owns the store and the work directory, and runs tsbuild. */
+export async function openRig({ person = 'root' }: { readonly person?: Person } = {}): Promise<Rig & AsyncDisposable> {
   await buildDist();
   const top = await mkdtemp(join(tmpdir(), 'tsbuild-rig-'));
   const [store, work, home] = [join(top, 'store'), join(top, 'work'), join(top, 'home')];
   for (const folder of [store, work, home]) await mkdir(folder, { mode: 0o755 });
-  if (o.uid !== undefined) for (const folder of [top, store, work, home]) await chown(folder, o.uid, o.uid);
+  await giveTo(person, top, store, work, home);
+  const become = await becomePerson(person, join(top, 'identity'));
   const mark = `TSBUILD_RIG=${randomUUID()}`;
   const started: StartedProgram[] = [];
   const start = (args: readonly string[], options: ProgramOptions = {}): StartedProgram => {
-    const program = startProgram(process.execPath, [tsbuildPath, ...args], {
-      ...(o.uid === undefined ? {} : { uid: o.uid }),
+    const [file = '', ...rest] = [...become, process.execPath, tsbuildPath, ...args];
+    const program = startProgram(file, rest, {
       cwd: work,
       ...options,
       env: { ...cleanEnvironment({ store, home, mark }), ...options.env },
@@ -51,7 +53,7 @@ export async function openRig(o: { readonly uid?: number } = {}): Promise<Rig & 
     leaks,
     succeed: async (args, options) => {
       const result = await run(args, options);
-      expect(result, `tsbuild ${args.join(' ')}`).toMatchObject({ status: 0 });
+      expect(result, `tsbuild ${args.join(' ')}\n${result.stderr}`).toMatchObject({ status: 0 });
       return result;
     },
     [Symbol.asyncDispose]: async () => {

@@ -8,7 +8,6 @@ export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
   readonly signal?: AbortSignal;
-  readonly uid?: number;
   /** Called with every piece of standard error as it comes. */
   readonly onStderr?: (text: string) => void;
 }
@@ -43,7 +42,6 @@ export function startProgram(file: string, args: readonly string[], o: ProgramOp
     env: { ...process.env, ...o.env },
     ...(o.cwd === undefined ? {} : { cwd: o.cwd }),
     ...(o.signal === undefined ? {} : { signal: o.signal }),
-    ...(o.uid === undefined ? {} : { uid: o.uid, gid: o.uid }),
   });
   running.add(child);
   child.once('close', () => running.delete(child));

@@ -1,0 +1,34 @@
+import { chown, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** Who runs tsbuild: root, an ordinary user to whom /etc/subuid gives ids for others, or one who has only the own id. */
+export type Person = 'root' | 'user' | 'lone-user';
+
+/** The user and group id of both ordinary users; nobody else's on any machine that we know of. */
+export const ordinaryUid = 61_234;
+
+/** A command line to be put before another one, so that this is run by the person. */
+export type Become = readonly string[];
+
+/** Gives the machine's user database a name for the uid, and ids for others; only the program started sees that. */
+const SCRIPT = `
+from=$1; shift
+for file in passwd subuid subgid; do mount --bind "$from/$file" "/etc/$file"; done
+exec setpriv --reuid ${ordinaryUid} --regid ${ordinaryUid} --clear-groups --inh-caps=-all "$@"
+`;
+
+/** Makes a person of us, who are root. `directory` takes a few files that have to stay as long as what is run. */
+export async function becomePerson(person: Person, directory: string): Promise<Become> {
+  if (person === 'root') return [];
+  await mkdir(directory, { recursive: true });
+  const range = person === 'user' ? `tester:2000000:65536\n` : '';
+  const passwd = await readFile('/etc/passwd', 'utf8');
+  await writeFile(join(directory, 'passwd'), `${passwd}tester:x:${ordinaryUid}:${ordinaryUid}::/:/bin/sh\n`);
+  for (const file of ['subuid', 'subgid']) await writeFile(join(directory, file), range);
+  return ['unshare', '--mount', '--propagation', 'private', 'sh', '-euc', SCRIPT, 'sh', directory];
+}
+
+/** Gives directories that we made to the person. */
+export async function giveTo(person: Person, ...paths: readonly string[]): Promise<void> {
+  if (person !== 'root') for (const path of paths) await chown(path, ordinaryUid, ordinaryUid);
+}
