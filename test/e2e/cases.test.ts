@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type BusyboxRegistry, openBusyboxRegistry } from '../support/busybox-image.ts';
 import { openFileServer } from '../support/file-server.ts';
 import { hostArchitecture } from '../support/oci-image.ts';
+import type { Person } from '../support/person.ts';
 import { describeWith } from '../support/requires.ts';
 import { openRig, type Rig } from '../support/rig.ts';
 import { type ProgramResult, runProgram } from '../support/run-program.ts';
@@ -11,17 +12,24 @@ import { expectFiles, unpackImage } from '../support/unpacked-image.ts';
 import { type ValidImage, validateLayout } from '../support/validate-layout.ts';
 import { type Case, type CaseBuild, caseFile, placeContext, readCases, substitute } from './read-case.ts';
 
-describeWith(['root', 'umoci', 'skopeo', 'docker-registry', 'busybox', 'setcap'], 'e2e cases', () => {
-  let registry: BusyboxRegistry;
-  beforeAll(async () => {
-    registry = await openBusyboxRegistry();
-  });
-  afterAll(() => registry[Symbol.asyncDispose]());
+describeWith(
+  ['root', 'umoci', 'skopeo', 'docker-registry', 'busybox', 'setcap', 'setpriv', 'newuidmap'],
+  'e2e cases',
+  () => {
+    let registry: BusyboxRegistry;
+    beforeAll(async () => {
+      registry = await openBusyboxRegistry();
+    });
+    afterAll(() => registry[Symbol.asyncDispose]());
 
-  it.each(readCases().map(([name, { says, ...rest }]) => ({ name, says, ...rest })))(
-    '$name: $says',
-    async ({ name, ...test }) => {
-      await using rig = await openRig();
+    const cases = readCases().map(([name, test]) => ({ name, says: test.says, test }));
+    it.each(cases)('$name: $says', ({ name, test }) => check('root', name, test));
+    it.each(cases.filter(({ name }) => AS_USER.has(name)))('as an ordinary user: $name: $says', ({ name, test }) =>
+      check('user', name, test),
+    );
+
+    async function check(person: Person, name: string, test: Case): Promise<void> {
+      await using rig = await openRig({ person });
       await using server = await openFileServer(caseFile(name, 'served'));
       const context = await placeContext(name, rig.work);
       const values = { CONTEXT: context, REGISTRY: registry.host, URL: server.url, ARCH: hostArchitecture };
@@ -34,9 +42,17 @@ describeWith(['root', 'umoci', 'skopeo', 'docker-registry', 'busybox', 'setcap']
       expectTexts(result, test, values);
       if (test.error === undefined)
         await expectImage(layout, JSON.parse(substitute(JSON.stringify(test), values)) as Case);
-    },
-  );
-});
+    }
+  },
+);
+
+/** What runs steps, or depends on owners: the rest is the same code for everybody, as test/e2e/rootless.test.ts holds by digest. */
+const AS_USER: ReadonlySet<string> = new Set([
+  ...['add-archive', 'copy-capability', 'copy-chown', 'copy-from', 'copy-link', 'copy-setuid', 'user', 'workdir'],
+  ...['error-run-fails', 'error-run-killed', 'heredoc-run', 'onbuild-image', 'sandbox', 'whiteouts'],
+  ...['mount-bind', 'mount-cache', 'mount-cache-from', 'mount-secret', 'mount-tmpfs'],
+  ...['run-leaves-no-stubs', 'run-network-none', 'run-options', 'run-persistent-paths', 'security-insecure'],
+]);
 
 interface Placement {
   readonly name: string;

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type BusyboxRegistry, openBusyboxRegistry } from '../support/busybox-image.ts';
 import { describeWith } from '../support/requires.ts';
+import type { Person } from '../support/person.ts';
 import { builtDigest, openRig, type Rig } from '../support/rig.ts';
 import type { ProgramResult, StartedProgram } from '../support/run-program.ts';
 
@@ -21,7 +22,7 @@ RUN echo step-last; sync
 /** Where a build is killed: as soon as it has printed this. */
 const MOMENTS = ['step-first', 'step-other', 'COPY --from=other', 'step-waiting', 'step-last', 'exporting'];
 
-describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e killed', () => {
+describeWith(['root', 'skopeo', 'docker-registry', 'busybox', 'setpriv', 'newuidmap'], 'e2e killed', () => {
   let registry: BusyboxRegistry;
   beforeAll(async () => {
     registry = await openBusyboxRegistry();
@@ -69,8 +70,12 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e killed', () 
     await expectSameBuild(rig);
   });
 
-  it.each(MOMENTS)('killed: SIGKILL at %s leaves nothing, and the next build succeeds', async (moment) => {
-    await using rig = await openProject();
+  it.each([
+    ...MOMENTS.map((moment) => [moment, 'root'] as const),
+    ['step-waiting', 'user'],
+    ['exporting', 'user'],
+  ] as const)('killed: SIGKILL at %s leaves nothing, and the next build succeeds: %s', async (moment, person) => {
+    await using rig = await openProject(person);
     await stopAt(rig, { moment, signal: 'SIGKILL', wait: moment === 'step-waiting' ? 1000 : 0 });
     // The kernel takes down what a dead process owned a moment after its death is reported.
     await expect
@@ -79,8 +84,12 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e killed', () 
     await expectSameBuild(rig);
   });
 
-  it.each(['SIGINT', 'SIGTERM'] as const)('killed: %s stops a step at once and cleans up', async (signal) => {
-    await using rig = await openProject();
+  it.each([
+    ['SIGINT', 'root'],
+    ['SIGTERM', 'root'],
+    ['SIGINT', 'user'],
+  ] as const)('killed: %s stops a step at once and cleans up: %s', async (signal, person) => {
+    await using rig = await openProject(person);
     let startMs = 0;
     const program: StartedProgram = rig.start(args(rig, 1000), {
       onStderr: (text) => {
@@ -114,8 +123,8 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e killed', () 
   });
 });
 
-async function openProject(): Promise<Rig & AsyncDisposable> {
-  const rig = await openRig();
+async function openProject(person: Person = 'root'): Promise<Rig & AsyncDisposable> {
+  const rig = await openRig({ person });
   await mkdir(join(rig.work, 'context/many'), { recursive: true });
   await writeFile(join(rig.work, 'context/Dockerfile'), DOCKERFILE);
   for (let i = 0; i < 300; i += 1) await writeFile(join(rig.work, `context/many/${i}`), 'x'.repeat(i));

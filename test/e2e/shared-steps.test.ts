@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type BusyboxRegistry, openBusyboxRegistry } from '../support/busybox-image.ts';
 import { describeWith } from '../support/requires.ts';
+import type { Person } from '../support/person.ts';
 import { builtDigest, openRig, ranSteps, type Rig } from '../support/rig.ts';
 
 /** Two stages that can run beside each other; every RUN leaves a trace of its own in a cache mount. */
@@ -22,7 +23,7 @@ const STEPS = 8;
 const RUNS = ['last', 'one', 'other', 'two'];
 const PROCESSES = 6;
 
-describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e shared steps', () => {
+describeWith(['root', 'skopeo', 'docker-registry', 'busybox', 'setpriv', 'newuidmap'], 'e2e shared steps', () => {
   let registry: BusyboxRegistry;
   beforeAll(async () => {
     registry = await openBusyboxRegistry();
@@ -54,19 +55,24 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e shared steps
     );
   }
 
-  it('shared steps: six builds at once run each step once and make the same image', async () => {
-    await using rig = await openProject();
-    const processes = Array.from({ length: PROCESSES }, (_, index) => index);
-    const results = await Promise.all(processes.map((index) => rig.succeed(args(rig, index))));
-    const ran = results.flatMap(({ stderr }) => ranSteps(stderr));
-    expect(ran.toSorted()).toEqual([...new Set(ran)].toSorted());
-    expect(ran).toHaveLength(STEPS);
-    expect(await traces(rig)).toEqual(Object.fromEntries(RUNS.map((run) => [run, 1])));
-    const digests = await Promise.all(processes.map((index) => builtDigest(join(rig.work, `metadata-${index}.json`))));
-    expect(new Set(digests).size).toBe(1);
-    expect(await readdir(join(rig.store, 'locks/steps'))).toEqual([]);
-    await rig.succeed(['verify-store']);
-  });
+  it.each(['root', 'user'] as const)(
+    'shared steps: six builds at once run each step once and make the same image: %s',
+    async (person) => {
+      await using rig = await openProject(person);
+      const processes = Array.from({ length: PROCESSES }, (_, index) => index);
+      const results = await Promise.all(processes.map((index) => rig.succeed(args(rig, index))));
+      const ran = results.flatMap(({ stderr }) => ranSteps(stderr));
+      expect(ran.toSorted()).toEqual([...new Set(ran)].toSorted());
+      expect(ran).toHaveLength(STEPS);
+      expect(await traces(rig)).toEqual(Object.fromEntries(RUNS.map((run) => [run, 1])));
+      const digests = await Promise.all(
+        processes.map((index) => builtDigest(join(rig.work, `metadata-${index}.json`))),
+      );
+      expect(new Set(digests).size).toBe(1);
+      expect(await readdir(join(rig.store, 'locks/steps'))).toEqual([]);
+      await rig.succeed(['verify-store']);
+    },
+  );
 
   it('shared steps: three of six killed, the others take over and make the same image', async () => {
     await using rig = await openProject();
@@ -92,8 +98,8 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e shared steps
   });
 });
 
-async function openProject(): Promise<Rig & AsyncDisposable> {
-  const rig = await openRig();
+async function openProject(person: Person = 'root'): Promise<Rig & AsyncDisposable> {
+  const rig = await openRig({ person });
   await mkdir(join(rig.work, 'context'));
   await writeFile(join(rig.work, 'context/Dockerfile'), DOCKERFILE);
   await writeFile(join(rig.work, 'context/source'), 'source\n');
