@@ -8,7 +8,7 @@ import { insideUserNamespace } from './user-namespace.ts';
 /** Which way of working a build would take here, and why. */
 export interface MachineChoice {
   /** Stable, for programs. */
-  readonly name: 'user-namespace' | 'snapshotter' | 'cgroups' | 'network' | 'runtime';
+  readonly name: 'user-namespace' | 'snapshotter' | 'cgroups' | 'network' | 'runtime' | 'sync';
   readonly choice: string;
   readonly why: string;
 }
@@ -27,6 +27,7 @@ export interface MachineReportRequest {
   readonly directory: string;
   readonly snapshotter?: 'auto' | 'overlay' | 'copy';
   readonly runtime?: string;
+  readonly syncSteps?: 'suppress' | 'real';
   readonly networkDriver?: NetworkDriverName;
 }
 
@@ -102,6 +103,13 @@ function choices(request: MachineReportRequest, capabilities: readonly Capabilit
     request.runtime === undefined || request.runtime === 'native'
       ? { name: 'runtime', choice: 'native', why: 'our own helper' }
       : { name: 'runtime', choice: request.runtime, why: 'as asked for' },
+    request.syncSteps === 'real'
+      ? { name: 'sync', choice: 'real', why: 'as asked for' }
+      : {
+          name: 'sync',
+          choice: 'suppressed',
+          why: 'fsync in a step waits for nothing: its layer is synced as a whole',
+        },
   ];
 }
 

@@ -18,6 +18,8 @@ export interface SandboxRequest {
   readonly snapshotter?: 'auto' | 'overlay' | 'copy';
   /** An OCI runtime for steps, by name or path; absent: our own helper. */
   readonly runtime?: string;
+  /** What fsync does inside steps; absent: `suppress`. */
+  readonly syncSteps?: 'suppress' | 'real';
   /** How steps reach the outside that ask for no network in particular; `auto` is `host`. */
   readonly networkDriver?: NetworkDriverName;
   /** `now`: there is going to be work for threads; `lazy`: perhaps everything is known. */
@@ -64,12 +66,13 @@ class LazyExecutor implements Executor, AsyncDisposable {
   }
 
   async run(...args: Parameters<Executor['run']>): ReturnType<Executor['run']> {
-    const { runtime, networkDriver, stateDir, notes } = this.#request;
+    const { runtime, syncSteps, networkDriver, stateDir, notes } = this.#request;
     // The step's layer will be one for a worker.
     this.#pool.warmUp();
     this.#opened ??= openExecutor({
       stateDir,
       ...(runtime !== undefined && { runtime }),
+      ...(syncSteps !== undefined && { syncSteps }),
       ...(networkDriver !== undefined && { networkDriver }),
       ...(notes !== undefined && { notes }),
     });

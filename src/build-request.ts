@@ -112,6 +112,8 @@ export interface StoreOptions {
   readonly snapshotter?: 'auto' | 'overlay' | 'copy';
   /** `native`, or the name or path of an OCI runtime. */
   readonly runtime?: string;
+  /** `suppress` (default): fsync and its kin succeed at once inside RUN steps; a layer is synced as a whole. `real`: the kernel is asked. */
+  readonly syncSteps?: 'suppress' | 'real';
   /** How RUN steps with the default network reach outside; `auto` is the host's network. */
   readonly networkDriver?: 'auto' | 'host' | 'bridge' | 'pasta' | 'slirp4netns';
   /** How much blobs and layers may take: before a build writes, what nothing needs goes, least valuable first. */

@@ -57,6 +57,12 @@ export const commonFlags: readonly AnyFlag<CommonFlags>[] = [
     parse: last,
   },
   {
+    name: 'sync-steps',
+    field: 'syncSteps',
+    doc: 'let RUN steps wait for the disk when they ask to (fsync); without it a layer is synced once, as a whole',
+    parse: () => 'real',
+  },
+  {
     name: 'network-driver',
     value: 'auto|host|bridge|pasta|slirp4netns',
     env: ['TSBUILD_NETWORK_DRIVER'],

@@ -8,12 +8,13 @@ const UserConfig = v.strictObject({
   insecureRegistries: v.optional(v.array(v.string())),
   snapshotter: v.optional(v.picklist(['auto', 'overlay', 'copy'])),
   runtime: v.optional(v.string()),
+  syncSteps: v.optional(v.picklist(['suppress', 'real'])),
   maxUsedSpace: v.optional(v.union([v.string(), v.pipe(v.number(), v.integer(), v.minValue(0))])),
 });
 
 /** The options that a configuration file holds. @throws ValiError for an unknown key or a wrong type */
 export function decodeUserConfig(document: unknown): Partial<StoreOptions> {
-  const { store, registryMirrors, insecureRegistries, snapshotter, runtime, maxUsedSpace } = v.parse(
+  const { store, registryMirrors, insecureRegistries, snapshotter, runtime, syncSteps, maxUsedSpace } = v.parse(
     UserConfig,
     document,
   );
@@ -23,6 +24,7 @@ export function decodeUserConfig(document: unknown): Partial<StoreOptions> {
     ...(insecureRegistries === undefined ? {} : { insecureRegistries }),
     ...(snapshotter === undefined ? {} : { snapshotter }),
     ...(runtime === undefined ? {} : { runtime }),
+    ...(syncSteps === undefined ? {} : { syncSteps }),
     ...(maxUsedSpace === undefined ? {} : { maxUsedBytes: parseSize('maxUsedSpace', String(maxUsedSpace)) }),
   };
 }

@@ -8,7 +8,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /**
  * What `$XDG_CONFIG_HOME/tsbuild/config.json` says, empty if there is none:
  * `{ "store": DIR, "registryMirrors": { "docker.io": [HOST] }, "insecureRegistries": [HOST], "snapshotter": …, "runtime": …,
- * "maxUsedSpace": "20g" }`.
+ * "syncSteps": "suppress", "maxUsedSpace": "20g" }`.
  * @throws DOCUMENT_INVALID
  */
 export async function readUserConfig(env: Environment): Promise<Partial<StoreOptions>> {

@@ -7,11 +7,18 @@ import type { MachineReport } from '../store-handle.ts';
 import { reportMachine } from '../../sandbox/machine-report.ts';
 
 /** What this machine offers to builds on that store; the store is not opened, and none is made. */
-export async function doctor({ store, snapshotter, runtime, networkDriver }: StoreOptions): Promise<MachineReport> {
+export async function doctor({
+  store,
+  snapshotter,
+  runtime,
+  syncSteps,
+  networkDriver,
+}: StoreOptions): Promise<MachineReport> {
   const report = await reportMachine({
     directory: await probeDirectory(store),
     ...(snapshotter === undefined ? {} : { snapshotter }),
     ...(runtime === undefined ? {} : { runtime }),
+    ...(syncSteps === undefined ? {} : { syncSteps }),
     ...(networkDriver === undefined ? {} : { networkDriver }),
   });
   return { store, ...report };

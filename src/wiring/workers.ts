@@ -65,11 +65,14 @@ export async function openWorkers(
   };
 }
 
-function sandboxOptions(options: StoreOptions): Pick<SandboxRequest, 'snapshotter' | 'runtime' | 'networkDriver'> {
-  const { snapshotter, runtime, networkDriver } = options;
+function sandboxOptions(
+  options: StoreOptions,
+): Pick<SandboxRequest, 'snapshotter' | 'runtime' | 'syncSteps' | 'networkDriver'> {
+  const { snapshotter, runtime, syncSteps, networkDriver } = options;
   return {
     ...(snapshotter === undefined ? {} : { snapshotter }),
     ...(runtime === undefined ? {} : { runtime }),
+    ...(syncSteps === undefined ? {} : { syncSteps }),
     ...(networkDriver === undefined ? {} : { networkDriver }),
   };
 }

@@ -57,6 +57,8 @@ describeWith(['root', 'overlay', 'cc', 'setpriv', 'unshare'], 'doctor on this ma
   it('what was asked for is what is chosen', async () => {
     const report = await reportMachine({ directory, snapshotter: 'copy', runtime: 'crun' });
     expect([choiceOf(report, 'snapshotter'), choiceOf(report, 'runtime')]).toEqual(['copy', 'crun']);
+    expect(choiceOf(report, 'sync')).toBe('suppressed');
+    expect(choiceOf(await reportMachine({ directory, syncSteps: 'real' }), 'sync')).toBe('real');
   });
   it('ordinary user: the features are tried in a namespace of its own', async () => {
     const { status, report } = await doctor(...become);
