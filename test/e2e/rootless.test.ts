@@ -36,7 +36,9 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox', 'cc', 'setpriv', '
 
   async function buildAs(person: Person, args: readonly string[], file = 'Dockerfile'): Promise<ValidImage> {
     await using rig = await openRig({ person });
-    await rig.succeed(['build', ...flags(rig), ...args, '-f', temp.at('context', file), temp.at('context')]);
+    // What a step sees does not depend on who builds where.
+    const env = person === 'root' ? {} : { FOREIGN: 'x', LANG: 'tr_TR.UTF-8', TZ: 'Pacific/Kiritimati', SHELL: '/x' };
+    await rig.succeed(['build', ...flags(rig), ...args, '-f', temp.at('context', file), temp.at('context')], { env });
     const [image] = await validateLayout(join(rig.work, 'layout'));
     if (image === undefined) throw new Error('the layout has no image');
     return image;

@@ -10,10 +10,11 @@ export const ordinaryUid = 61_234;
 /** A command line to be put before another one, so that this is run by the person. */
 export type Become = readonly string[];
 
-/** Gives the machine's user database a name for the uid, and ids for others; only the program started sees that. */
+/** Gives the machine's user database a name for the uid, and ids for others, and the machine another name; only the program started sees that. */
 const SCRIPT = `
 from=$1; shift
 for file in passwd subuid subgid; do mount --bind "$from/$file" "/etc/$file"; done
+echo elsewhere > /proc/sys/kernel/hostname
 exec setpriv --reuid ${ordinaryUid} --regid ${ordinaryUid} --clear-groups --inh-caps=-all "$@"
 `;
 
@@ -25,7 +26,7 @@ export async function becomePerson(person: Person, directory: string): Promise<B
   const passwd = await readFile('/etc/passwd', 'utf8');
   await writeFile(join(directory, 'passwd'), `${passwd}tester:x:${ordinaryUid}:${ordinaryUid}::/:/bin/sh\n`);
   for (const file of ['subuid', 'subgid']) await writeFile(join(directory, file), range);
-  return ['unshare', '--mount', '--propagation', 'private', 'sh', '-euc', SCRIPT, 'sh', directory];
+  return ['unshare', '--uts', '--mount', '--propagation', 'private', 'sh', '-euc', SCRIPT, 'sh', directory];
 }
 
 /** Gives directories that we made to the person. */
