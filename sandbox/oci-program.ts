@@ -39,7 +39,7 @@ export function toOciProgram(spec: RuntimeSpec, plan: OciPlan): OciStep {
     mounts: mounts.map(({ slot, destination }) => bindMount(`${scratch}/mount-${slot}`, destination)),
     program: {
       keeper: [
-        ['spawn', 'mount,pid', ''],
+        ['spawn', 'mount,pid,time', ''],
         ...cgroup.after,
         ...cgroup.directories.map((path): HelperCommand => ['rmdir', path]),
       ],

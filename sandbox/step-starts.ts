@@ -20,7 +20,7 @@ interface StartNeed {
 
 /** The commands of a beginning: the same for all steps that are isolated alike. */
 export function toStepStart(cgroup: CgroupPlan, network: NetworkPlan): HelperStart {
-  const namespaces = ['mount', 'pid', 'uts', 'ipc', ...network.born].join(',');
+  const namespaces = ['mount', 'pid', 'uts', 'ipc', 'time', ...network.born].join(',');
   return {
     keeper: [
       ...cgroup.before,

@@ -78,6 +78,14 @@ struct spawn {
 
 static pid_t start(struct clone_args *args) { return (pid_t)syscall(SYS_clone3, args, sizeof *args); }
 
+/* Kernels before 5.6, and those built without time namespaces, take the flag for an invalid one: a step shares the host's clocks there. */
+static pid_t start_isolated(struct clone_args *args) {
+  pid_t step = start(args);
+  if (step >= 0 || errno != EINVAL || !(args->flags & CLONE_NEWTIME)) return step;
+  args->flags &= ~(uint64_t)CLONE_NEWTIME;
+  return start(args);
+}
+
 _Noreturn static void run_guard(const struct spawn *spawn, int alive) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   struct pollfd keeper = {.fd = alive, .events = POLLIN};
@@ -87,7 +95,7 @@ _Noreturn static void run_guard(const struct spawn *spawn, int alive) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = (uint64_t)spawn->cgroup;
   }
-  pid_t step = start(&args);
+  pid_t step = start_isolated(&args);
   if (step < 0) fail("namespaces", "", errno);
   if (step == 0) run_step();
   sigset_t signals;
@@ -159,7 +167,8 @@ static uint64_t namespace_flags(const char *names) {
   static const struct {
     const char *name;
     uint64_t flag;
-  } known[] = {{"mount", CLONE_NEWNS}, {"pid", CLONE_NEWPID}, {"uts", CLONE_NEWUTS}, {"ipc", CLONE_NEWIPC}, {"net", CLONE_NEWNET}};
+  } known[] = {{"mount", CLONE_NEWNS}, {"pid", CLONE_NEWPID}, {"uts", CLONE_NEWUTS},
+               {"ipc", CLONE_NEWIPC},  {"net", CLONE_NEWNET}, {"time", CLONE_NEWTIME}};
   uint64_t flags = 0;
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
     if (strstr(names, known[i].name)) flags |= known[i].flag;

@@ -44,7 +44,7 @@ describe('step program', () => {
     const text = formatProgram(
       await programFor([{ type: 'file', destination: '/s', data, mode: 0o400, uid: 1, gid: 2 }]),
     );
-    expect(text).toMatch(/^spawn "mount,pid,uts,ipc,net" ""\n {2}loopback-up\n {2}unshare-cgroup\n {2}private\n/);
+    expect(text).toMatch(/^spawn "mount,pid,uts,ipc,time,net" ""\n {2}loopback-up\n {2}unshare-cgroup\n {2}private\n/);
     expect(text).toMatch(/file "\d+" "ro,nosuid,nodev" "400" "1" "2" <7 bytes>/);
     expect(text).not.toContain('hunter2');
   });
