@@ -4,7 +4,10 @@ import type { TreeUsage } from '../src/core/tree-usage.ts';
 import type { JobContext } from './file-jobs.ts';
 
 /** What a directory and all below it occupy; hard links count once. What goes away meanwhile, or was never there, counts as nothing. */
-export function measureTree({ directory }: { readonly directory: string }, { checkpoint }: JobContext): TreeUsage {
+export function measureTree(
+  { directory }: { readonly directory: string },
+  { checkpoint }: Pick<JobContext, 'checkpoint'>,
+): TreeUsage {
   const seen = new Set<string>();
   let bytes = 0;
   const pending: Buffer[] = [Buffer.from(directory)];

@@ -47,12 +47,16 @@ describeWith(
 );
 
 /** What runs steps, or depends on owners: the rest is the same code for everybody, as test/e2e/rootless.test.ts holds by digest. */
-const AS_USER: ReadonlySet<string> = new Set([
-  ...['add-archive', 'copy-capability', 'copy-chown', 'copy-from', 'copy-link', 'copy-setuid', 'user', 'workdir'],
-  ...['error-run-fails', 'error-run-killed', 'heredoc-run', 'onbuild-image', 'sandbox', 'whiteouts'],
-  ...['mount-bind', 'mount-cache', 'mount-cache-from', 'mount-secret', 'mount-tmpfs'],
-  ...['run-leaves-no-stubs', 'run-network-none', 'run-options', 'run-persistent-paths', 'security-insecure'],
-]);
+const AS_USER: ReadonlySet<string> = new Set(
+  `
+  add-archive copy-capability copy-chown copy-from copy-link copy-setuid user workdir error-run-fails
+  error-run-killed heredoc-run onbuild-image sandbox whiteouts mount-bind mount-cache mount-cache-from
+  mount-secret mount-tmpfs run-leaves-no-stubs run-network-none run-options run-persistent-paths
+  security-insecure
+`
+    .trim()
+    .split(/\s+/),
+);
 
 interface Placement {
   readonly name: string;

@@ -28,10 +28,12 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox', 'cc', 'setpriv', '
   });
 
   const flags = (rig: Rig): readonly string[] => [
-    ...['--progress=plain', ...registry.flags, '--build-context', `base=oci-layout://${temp.at('base')}`],
-    ...['--secret', `id=token,src=${temp.at('context/plain.txt')}`],
-    ...['--build-arg', 'SOURCE_DATE_EPOCH=1700000000'],
-    ...['-o', `type=oci,rewrite-timestamp=true,tar=false,dest=${join(rig.work, 'layout')}`],
+    '--progress=plain',
+    ...registry.flags,
+    `--build-context=base=oci-layout://${temp.at('base')}`,
+    `--secret=id=token,src=${temp.at('context/plain.txt')}`,
+    '--build-arg=SOURCE_DATE_EPOCH=1700000000',
+    `--output=type=oci,rewrite-timestamp=true,tar=false,dest=${join(rig.work, 'layout')}`,
   ];
 
   async function buildAs(person: Person, args: readonly string[], file = 'Dockerfile'): Promise<ValidImage> {
@@ -43,9 +45,6 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox', 'cc', 'setpriv', '
     if (image === undefined) throw new Error('the layout has no image');
     return image;
   }
-
-  /** What tells images apart, in an order that makes a failed test readable. */
-  const identity = ({ layers, config, digest }: ValidImage): unknown => ({ layers, config, digest });
 
   it.each(['overlay', 'copy'])(
     'rootless: every instruction and kind of file comes to the image that root builds: %s',
@@ -141,4 +140,9 @@ function capabilityOf(rootId?: number): string {
   data.writeUInt32LE(1 << 13, 4);
   if (rootId !== undefined) data.writeUInt32LE(rootId, 20);
   return data.toString('hex');
+}
+
+/** What tells images apart, in an order that makes a failed test readable. */
+function identity({ layers, config, digest }: ValidImage): unknown {
+  return { layers, config, digest };
 }
