@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import type { ResourceLimits } from '../src/core/graph.ts';
 import { defaultPids, type CgroupDriver, type CgroupPlan, type CgroupReadings, type CgroupRequest } from './cgroup.ts';
 import type { CgroupHierarchy } from './cgroup-hierarchies.ts';
-import { usableDevices } from './device-filter.ts';
+import { deviceRule, grantedDevices, type GrantedDevice, usableDevices } from './device-filter.ts';
 import { groupName, parentGroups } from './cgroup-name.ts';
 import type { HelperCommand } from './helper-program.ts';
 
@@ -46,7 +46,7 @@ export class CgroupV1 implements CgroupDriver {
       before: [
         ...groups.flatMap(({ parents, path }) => [...parents, path].map((each): HelperCommand => ['mkdir', each])),
         ...cpusetDefaults(groups, spec.resources),
-        ...(devices === undefined ? [] : deviceWrites(devices)),
+        ...(devices === undefined ? [] : deviceWrites(devices, grantedDevices(spec.mounts))),
       ],
       limits: (resources) =>
         limitWrites(resources)
@@ -71,8 +71,8 @@ export class CgroupV1 implements CgroupDriver {
     };
   }
 
-  keyOf({ resources, cgroupParent, confinement }: CgroupRequest): string {
-    return JSON.stringify([confinement, cgroupParent, unusual(resources)]);
+  keyOf({ resources, cgroupParent, confinement, mounts }: CgroupRequest): string {
+    return JSON.stringify([confinement, cgroupParent, unusual(resources), grantedDevices(mounts)]);
   }
 
   #groups({ resources, cgroupParent }: CgroupRequest, name: string): readonly Group[] {
@@ -137,10 +137,15 @@ function cpusetDefaults(groups: readonly Group[], limits: ResourceLimits): Helpe
     );
 }
 
-function deviceWrites(group: string): HelperCommand[] {
+function deviceWrites(group: string, granted: readonly GrantedDevice[]): HelperCommand[] {
   return [
     ['write', `${group}/devices.deny`, 'a', 'required'],
-    ...deviceRules.map((rule): HelperCommand => ['write', `${group}/devices.allow`, rule, 'required']),
+    ...[...deviceRules, ...granted.map(deviceRule)].map((rule): HelperCommand => [
+      'write',
+      `${group}/devices.allow`,
+      rule,
+      'required',
+    ]),
   ];
 }
 

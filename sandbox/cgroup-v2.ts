@@ -2,7 +2,7 @@ import type { ResourceLimits } from '../src/core/graph.ts';
 import { defaultPids, type CgroupDriver, type CgroupPlan, type CgroupReadings, type CgroupRequest } from './cgroup.ts';
 import type { CgroupHierarchy } from './cgroup-hierarchies.ts';
 import { groupName, parentGroups } from './cgroup-name.ts';
-import { deviceFilter } from './device-filter.ts';
+import { deviceFilter, grantedDevices } from './device-filter.ts';
 import type { HelperCommand } from './helper-program.ts';
 
 /** Cgroups of version 2: one directory, into which the step is born. */
@@ -18,7 +18,7 @@ export class CgroupV2 implements CgroupDriver {
     this.#parent = parent;
   }
 
-  plan({ cgroupParent, confinement }: CgroupRequest): CgroupPlan {
+  plan({ cgroupParent, confinement, mounts }: CgroupRequest): CgroupPlan {
     const { mountPoint, own } = this.#hierarchy;
     const parents = cgroupParent === undefined ? [] : parentGroups(mountPoint, own, cgroupParent);
     const group = `${parents.at(-1) ?? this.#parent}/${groupName()}`;
@@ -26,7 +26,9 @@ export class CgroupV2 implements CgroupDriver {
       before: [
         ...parents.flatMap((path) => [['mkdir', path] satisfies HelperCommand, ...enable(path)]),
         ['mkdir', group],
-        ...(confinement === 'default' ? [['device-filter', group, deviceFilter()] satisfies HelperCommand] : []),
+        ...(confinement === 'default'
+          ? [['device-filter', group, deviceFilter(grantedDevices(mounts))] satisfies HelperCommand]
+          : []),
       ],
       limits: (resources) =>
         limitWrites(resources)
@@ -43,8 +45,8 @@ export class CgroupV2 implements CgroupDriver {
     };
   }
 
-  keyOf({ cgroupParent, confinement }: CgroupRequest): string {
-    return JSON.stringify([confinement, cgroupParent]);
+  keyOf({ cgroupParent, confinement, mounts }: CgroupRequest): string {
+    return JSON.stringify([confinement, cgroupParent, grantedDevices(mounts)]);
   }
 }
 

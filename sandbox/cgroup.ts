@@ -40,7 +40,7 @@ export interface CgroupReadings {
 }
 
 /** The part of a spec that matters to its cgroup. */
-export type CgroupRequest = Pick<RuntimeSpec, 'resources' | 'cgroupParent' | 'confinement'>;
+export type CgroupRequest = Pick<RuntimeSpec, 'resources' | 'cgroupParent' | 'confinement' | 'mounts'>;
 
 /** Plans cgroups on one kind of hierarchy. */
 export interface CgroupDriver {

@@ -31,6 +31,22 @@ export function rootSource(slot: string, root: RootMount, attributes: string): H
 /** The mount attribute that keeps device nodes shut, where nothing else does. */
 export type DeviceAttribute = 'nodev' | 'nodev-unless-filtered' | '';
 
+/** The command that puts a device node into `slot`. */
+export function deviceNode(
+  slot: string,
+  {
+    source,
+    kind,
+    major,
+    minor,
+    mode,
+    uid,
+    gid,
+  }: Omit<Extract<RuntimeMount, { type: 'device' }>, 'type' | 'destination' | 'access'>,
+): HelperCommand {
+  return ['device', slot, source, kind, String(major), String(minor), mode.toString(8), String(uid), String(gid)];
+}
+
 /** A mount of the spec, made detached. */
 export function mountSource(mount: RuntimeMount, devices: DeviceAttribute, slots: SlotCounter): MountSource {
   const slot = slots.next();
@@ -61,6 +77,8 @@ export function mountSource(mount: RuntimeMount, devices: DeviceAttribute, slots
       const owner = [mount.mode.toString(8), String(mount.uid), String(mount.gid)];
       return { slot, make: [['file', slot, 'ro,nosuid,nodev', ...owner, mount.data]], kind: 'file' };
     }
+    case 'device':
+      return { slot, make: [deviceNode(slot, mount)], kind: 'file' };
     case 'socket':
       invariant(false, 'a socket mount reached the program; the executor puts a proxy in its place');
   }

@@ -1,6 +1,6 @@
 import type { RuntimeSpec } from '../src/core/executor.ts';
-import type { ResourceLimits } from '../src/core/graph.ts';
 import { capabilityMask, expandCapabilities } from './capability-sets.ts';
+import { accessLetters, grantedDevices, type GrantedDevice } from './device-filter.ts';
 import { rlimitType } from './rlimits.ts';
 import { maskedPaths, readOnlyPaths } from './rootfs.ts';
 import type { ArgumentTest } from './seccomp-profile.ts';
@@ -40,7 +40,7 @@ export function ociConfig(spec: RuntimeSpec, plan: BundlePlan): object {
         (type) => ({ type }),
       ),
       ...(plan.cgroupsPath === undefined ? {} : { cgroupsPath: plan.cgroupsPath }),
-      resources: ociResources(spec.resources, spec.confinement),
+      resources: ociResources(spec),
       ...(confined ? { maskedPaths, readonlyPaths: readOnlyPaths, seccomp: ociSeccomp(spec, plan.sync) } : {}),
     },
   };
@@ -97,14 +97,19 @@ function systemMounts(spec: RuntimeSpec): OciMount[] {
   ];
 }
 
-function ociResources(limits: ResourceLimits, confinement: RuntimeSpec['confinement']): object {
-  const { memoryBytes, memorySwapBytes, cpuShares, cpuPeriodUs, cpuQuotaUs, cpusetCpus, cpusetMems, pids } = limits;
+function ociResources({ resources, confinement, mounts }: RuntimeSpec): object {
+  const { memoryBytes, memorySwapBytes, cpuShares, cpuPeriodUs, cpuQuotaUs, cpusetCpus, cpusetMems, pids } = resources;
   return {
-    devices: [{ allow: confinement === 'unconfined', access: 'rwm' }],
+    devices: [{ allow: confinement === 'unconfined', access: 'rwm' }, ...grantedDevices(mounts).map(ociDevice)],
     memory: { limit: memoryBytes, swap: memorySwapBytes },
     cpu: { shares: cpuShares, period: cpuPeriodUs, quota: cpuQuotaUs, cpus: cpusetCpus, mems: cpusetMems },
     ...(pids === undefined ? {} : { pids: { limit: pids } }),
   };
+}
+
+function ociDevice(device: GrantedDevice): object {
+  const { kind, major, minor } = device;
+  return { allow: true, type: kind === 'block' ? 'b' : 'c', major, minor, access: accessLetters(device) };
 }
 
 const architectures: Readonly<Record<string, readonly string[]>> = {

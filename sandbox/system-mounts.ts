@@ -1,7 +1,7 @@
 import type { RuntimeSpec } from '../src/core/executor.ts';
 import type { CgroupPlan } from './cgroup.ts';
 import type { HelperCommand } from './helper-program.ts';
-import type { DeviceAttribute, SlotCounter } from './mount-source.ts';
+import { deviceNode, type DeviceAttribute, type SlotCounter } from './mount-source.ts';
 import { deviceLinks, deviceNodes } from './rootfs.ts';
 
 /** A mount that is made detached on the host's side, and attached once the step's root is the root. */
@@ -64,7 +64,15 @@ function devMounts({ devices, shmSizeBytes, userNamespace }: SystemMountOptions,
     newFileSystem({ path: '/dev/shm', fallback: 'fail', ...shm }, slots),
     ...deviceNodes.map(({ name, major, minor }): PreparedMount => {
       const slot = slots.next();
-      const make: HelperCommand = ['device', slot, name, '666', String(major), String(minor)];
+      const make = deviceNode(slot, {
+        source: `/dev/${name}`,
+        kind: 'character',
+        major,
+        minor,
+        mode: 0o666,
+        uid: 0,
+        gid: 0,
+      });
       return { make: [make], attach: [['attach', slot, `/dev/${name}`, 'file']] };
     }),
   ];

@@ -3,6 +3,7 @@
  * takes the host's tree away.
  */
 #include "sandbox.h"
+#include <sys/sysmacros.h>
 
 #define MAX_SLOTS 1024
 #define FD_PATH 32
@@ -270,22 +271,26 @@ static void memory_file(const struct command *c) {
   close(keep_scratch_file(c, name, arg(c, 2)));
 }
 
-/* device SLOT NAME MODE MAJOR MINOR: a device node of our own; where none can be made, the host's, if it is what it should be. */
+/*
+ * device SLOT HOST-PATH character|block MAJOR MINOR MODE UID GID: a device node of our own; where none can be made, the host's, if it is what
+ * it should be.
+ */
 static void device(const struct command *c) {
-  const char *name = arg(c, 2);
-  dev_t number = (dev_t)(number_arg(c, 4, 10) << 8 | number_arg(c, 5, 10));
-  mode_t mode = (mode_t)number_arg(c, 3, 8);
-  if (mknodat(scratch, name, S_IFCHR | mode, number) == 0) {
-    close(keep_scratch_file(c, name, "nosuid,noexec"));
+  dev_t number = makedev(number_arg(c, 4, 10), number_arg(c, 5, 10));
+  mode_t type = strcmp(arg(c, 3), "block") == 0 ? S_IFBLK : S_IFCHR, mode = (mode_t)number_arg(c, 6, 8);
+  char name[FD_PATH];
+  snprintf(name, sizeof name, "device-%s", arg(c, 1));
+  if (mknodat(scratch, name, type | mode, number) == 0) {
+    int node = keep_scratch_file(c, name, "nosuid,noexec");
+    if (fchownat(node, "", (uid_t)number_arg(c, 7, 10), (gid_t)number_arg(c, 8, 10), AT_EMPTY_PATH) < 0) fail(arg(c, 2), "chown", errno);
+    close(node);
     return;
   }
-  char path[64];
   struct stat st;
-  snprintf(path, sizeof path, "/dev/%s", name);
-  int fd = host_open(path, O_PATH | O_NOFOLLOW);
-  if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != number) fail(path, "not the device of that name", ENODEV);
-  int mount = clone_mount(fd, 0, path);
-  set_attributes(mount, attributes("nosuid,noexec"), path);
+  int fd = host_open(arg(c, 2), O_PATH | O_NOFOLLOW);
+  if (fstat(fd, &st) < 0 || (st.st_mode & S_IFMT) != type || st.st_rdev != number) fail(arg(c, 2), "not the device of that name", ENODEV);
+  int mount = clone_mount(fd, 0, arg(c, 2));
+  set_attributes(mount, attributes("nosuid,noexec"), arg(c, 2));
   close(fd);
   keep_slot(c, mount);
 }
@@ -330,7 +335,7 @@ static void enter_root(const struct command *c) {
 
 const struct known_command mount_commands[] = {
     {"private", 1, make_private}, {"scratch", 2, make_scratch}, {"fs", 5, new_filesystem}, {"overlay", 7, new_overlay},
-    {"part", 5, part_of_tree},    {"bind", 5, bind_mount},      {"file", 7, memory_file},  {"device", 6, device},
+    {"part", 5, part_of_tree},    {"bind", 5, bind_mount},      {"file", 7, memory_file},  {"device", 9, device},
     {"root", 2, enter_root},      {"protect", 2, protect},      {"place", 3, place},
     {"within", 2, work_within},   {"cover", 3, cover},          {NULL, 0, NULL},
 };

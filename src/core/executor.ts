@@ -2,6 +2,13 @@ import type { ResourceLimits } from './graph.ts';
 import type { ResolvedUser } from './file-backend.ts';
 import type { RootMount } from './snapshot.ts';
 
+/** What may be done with a device: to read, to write, to make a node of it. */
+export interface DeviceAccess {
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly mknod: boolean;
+}
+
 /** Something attached to a step's root. `destination` is absolute; it is resolved inside the root, made if missing, and its empty stub is removed afterwards. */
 export type RuntimeMount =
   | {
@@ -13,7 +20,7 @@ export type RuntimeMount =
       readonly access: 'read-only' | 'read-write';
     }
   | {
-      /** A directory or file of the store, such as a cache mount's; `path` is resolved inside `source` without leaving it. */
+      /** A directory or file of the store, such as a cache mount's, or one that comes with a device; `path` is resolved inside `source` without leaving it. */
       readonly type: 'bind';
       readonly source: string;
       readonly path: string;
@@ -26,6 +33,19 @@ export type RuntimeMount =
       readonly type: 'file';
       readonly destination: string;
       readonly data: Uint8Array;
+      readonly mode: number;
+      readonly uid: number;
+      readonly gid: number;
+    }
+  | {
+      /** A device of the host, `source` there, that the step may use as far as `access` goes. The node is the step's own wherever one can be made. */
+      readonly type: 'device';
+      readonly source: string;
+      readonly destination: string;
+      readonly kind: 'character' | 'block';
+      readonly major: number;
+      readonly minor: number;
+      readonly access: DeviceAccess;
       readonly mode: number;
       readonly uid: number;
       readonly gid: number;

@@ -25,6 +25,7 @@ export function executorContract(name: string, open: (rig: StepRig) => Promise<E
     seccompTests(step);
     fileTests(step);
     mountTests(step);
+    deviceTests(step);
     hostileMountTests(step);
     endTests(step);
     limitTests(step);
@@ -386,6 +387,50 @@ function fileTests(step: StepTest): void {
       await rig.sh(executor, 'echo 1 >> /data/count');
       await rig.sh(executor, 'echo 2 >> /data/count');
       expect(await readFile(join(rig.upper, 'data/count'), 'utf8')).toBe('1\n2\n');
+    }));
+}
+
+/** The kernel's log, which anybody may open for writing who has a node of it, and which no step is given unasked. */
+const kernelLog = {
+  type: 'device',
+  source: '/dev/kmsg',
+  destination: '/dev/gadget',
+  kind: 'character',
+  major: 1,
+  minor: 11,
+  access: { read: true, write: true, mknod: true },
+  mode: 0o620,
+  uid: 5,
+  gid: 6,
+} as const satisfies RuntimeMount;
+
+function deviceTests(step: StepTest): void {
+  it('device: opens where it was given, under its name, owner and mode', () =>
+    step(async (rig, executor) => {
+      const script = 'stat -c "%F %a %u %g %t %T" /dev/gadget; : > /dev/gadget && echo open';
+      const { stdout, stderr } = await rig.sh(executor, script, { mounts: [kernelLog] });
+      expect(stdout, stderr).toBe('character special file 620 5 6 1 b\nopen\n');
+    }));
+  it('device: no other step opens it, nor this one more than was given', () =>
+    step(async (rig, executor) => {
+      const script = 'mknod /tmp/log c 1 11; (: > /tmp/log) 2>/dev/null && echo open; true';
+      expect((await rig.sh(executor, script)).stdout).toBe('');
+      const reading = { ...kernelLog, access: { read: true, write: false, mknod: false } };
+      expect(
+        (await rig.sh(executor, '(: > /dev/gadget) 2>/dev/null && echo open; true', { mounts: [reading] })).stdout,
+      ).toBe('');
+      expect((await rig.sh(executor, ': > /dev/gadget && echo open', { mounts: [kernelLog] })).stdout).toBe('open\n');
+      expect((await rig.sh(executor, script)).stdout).toBe('');
+    }));
+  it('device: nothing of it is in the layer, and the host’s node stays as it is', () =>
+    step(async (rig, executor) => {
+      const before = await stat('/dev/null');
+      const zero = { ...kernelLog, source: '/dev/null', minor: 3, destination: '/gadgets/null' };
+      const script = 'echo x > /gadgets/null; chmod 777 /gadgets/null; chown 7:7 /gadgets/null';
+      expect((await rig.sh(executor, script, { mounts: [zero] })).status).toMatchObject({ code: 0 });
+      expect(await describePath(join(rig.upper, 'gadgets'))).toBe('-');
+      expect(await describePath(join(rig.upper, 'dev/gadget'))).toBe('-');
+      expect(await stat('/dev/null')).toMatchObject({ mode: before.mode, uid: before.uid });
     }));
 }
 

@@ -2,6 +2,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { DeviceAccess } from '../../src/core/executor.ts';
 import { defaultPids } from '../../sandbox/cgroup.ts';
 import { CgroupV2 } from '../../sandbox/cgroup-v2.ts';
 import { parseHierarchies } from '../../sandbox/cgroup-hierarchies.ts';
@@ -119,6 +120,21 @@ describeWith(['root', 'overlay', 'busybox'], 'cgroup v2: kernel', () => {
         '0',
         '1',
       ]);
+      const log = {
+        type: 'device',
+        source: '/dev/kmsg',
+        destination: '/dev/log',
+        kind: 'character',
+        major: 1,
+        minor: 11,
+      } as const;
+      const opens = async (access: DeviceAccess): Promise<boolean> => {
+        const mounts = [{ ...log, mode: 0o666, uid: 0, gid: 0, access }];
+        return (await rig.sh(executor, ': > /dev/log && echo open', { mounts })).stdout === 'open\n';
+      };
+      expect(await opens({ read: true, write: true, mknod: true })).toBe(true);
+      expect(await opens({ read: false, write: true, mknod: false })).toBe(true);
+      expect(await opens({ read: true, write: false, mknod: true })).toBe(false);
       await executor[Symbol.asyncDispose]();
       expect(globSync(`${unified.own}/tsbuild-${process.pid}-*`)).toEqual([]);
     },
