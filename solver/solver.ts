@@ -1,4 +1,5 @@
 import type { CacheIndex, CacheRecord } from '../src/core/cache.ts';
+import type { ImportedCache, StepResult } from '../src/core/imported-cache.ts';
 import type { SlotPool } from '../src/core/concurrency.ts';
 import { BuildError, invariant } from '../src/core/error.ts';
 import type { FileBackend } from '../src/core/file-backend.ts';
@@ -24,6 +25,8 @@ import { lookupRecord } from './lookup-record.ts';
 export interface SolverPorts {
   readonly handlers: OpHandlers;
   readonly index: Pick<CacheIndex, 'lookup' | 'record'>;
+  /** What other machines made; its layers come here when a step needs them. */
+  readonly imported?: Pick<ImportedCache, 'lookup' | 'unpack' | 'fetchBlobs'> | undefined;
   readonly locks: StepLocks;
   readonly files: Pick<FileBackend, 'contentDigest'>;
   /** Whether a recorded layer is still there. */
@@ -35,8 +38,12 @@ export interface SolverPorts {
   readonly committed?: (layer: LayerId, lower: LayerStack, vertex: VertexId) => void;
 }
 
+/** How far the result of the target has to be here: unpacked, as blobs, or only as what is known of it. */
+export type ResultForm = 'files' | 'blobs' | 'record';
+
 /** What solving gave; only steps that make a layer are counted. */
 export interface Solution {
+  /** Layers of an imported cache are among them where the result was not wanted unpacked. */
   readonly stack: LayerStack;
   readonly cached: number;
   readonly ran: number;
@@ -44,6 +51,8 @@ export interface Solution {
   readonly outcomes: ReadonlyMap<VertexId, StepOutcome>;
   /** What every step that makes a layer was made of. */
   readonly traces: () => Promise<ReadonlyMap<VertexId, StepTrace>>;
+  /** What is known of the results of all steps that make a layer, those below a hit too, in the graph's order. */
+  readonly results: () => Promise<readonly StepResult[]>;
 }
 
 /** What became of a vertex. */
@@ -62,9 +71,9 @@ export async function solve(
   graph: BuildGraph,
   target: VertexId,
   ports: SolverPorts,
-  o: { readonly signal: AbortSignal },
+  o: { readonly signal: AbortSignal; readonly result?: ResultForm },
 ): Promise<Solution> {
-  return new SolveRun(reachable(graph, target), ports, o.signal).solve(target);
+  return new SolveRun(reachable(graph, target), ports, o.signal).solve(target, o.result ?? 'files');
 }
 
 class SolveRun {
@@ -74,6 +83,8 @@ class SolveRun {
   readonly #signal: AbortSignal;
   readonly #keys: VertexKeys;
   readonly #trees = new Map<VertexId, Promise<Tree>>();
+  /** The trees that were needed unpacked. */
+  readonly #unpacked = new Map<VertexId, Promise<Tree>>();
   readonly #cacheMaps = new Map<VertexId, Promise<CacheMap>>();
   readonly #refreshed: ReadonlySet<VertexId>;
   readonly #finished = new Set<VertexId>();
@@ -93,14 +104,15 @@ class SolveRun {
     });
   }
 
-  async solve(target: VertexId): Promise<Solution> {
+  async solve(target: VertexId, form: ResultForm): Promise<Solution> {
     let tree: Tree;
     try {
-      tree = await this.#tree(target);
+      tree = await this.#target(target, form);
     } catch (error) {
       throw this.#failure.signal.aborted ? this.#failure.signal.reason : error;
     } finally {
       await Promise.allSettled(this.#trees.values());
+      await Promise.allSettled(this.#unpacked.values());
     }
     invariant(tree.kind === 'layers', 'the target is a tree of layers');
     this.#completeUntouched();
@@ -111,7 +123,16 @@ class SolveRun {
         cacheMap: (vertex) => this.#cacheMap(vertex),
         recipe: (vertex) => this.#keys.recipe(vertex),
       });
-    return { stack: tree.stack, cached: steps.length - ran, ran, outcomes: this.#outcomes, traces };
+    const results = (): Promise<readonly StepResult[]> => this.#results(steps);
+    return { stack: tree.stack, cached: steps.length - ran, ran, outcomes: this.#outcomes, traces, results };
+  }
+
+  async #target(id: VertexId, form: ResultForm): Promise<Tree> {
+    if (form === 'files') return this.#unpackedTree(id);
+    const tree = await this.#tree(id);
+    if (form === 'record' || tree.kind !== 'layers' || this.#ports.imported === undefined) return tree;
+    const fetched = await this.#ports.imported.fetchBlobs(tree.stack, { signal: this.#signal });
+    return fetched === 'there' ? tree : this.#unpackedTree(id);
   }
 
   #tree(id: VertexId): Promise<Tree> {
@@ -123,14 +144,47 @@ class SolveRun {
     return tree;
   }
 
-  async #make(vertex: Vertex): Promise<Tree> {
+  /** The vertex' tree with all its layers unpacked. What an imported cache promised and does not give is made here. */
+  #unpackedTree(id: VertexId): Promise<Tree> {
+    let unpacked = this.#unpacked.get(id);
+    if (unpacked === undefined) {
+      unpacked = this.#unpack(this.#vertex(id));
+      this.#unpacked.set(id, unpacked);
+    }
+    return unpacked;
+  }
+
+  async #unpack(vertex: Vertex): Promise<Tree> {
+    const { imported } = this.#ports;
+    let tree = await this.#tree(vertex.id);
+    for (;;) {
+      if (imported === undefined || tree.kind !== 'layers') return tree;
+      const stack = await imported.unpack(tree.stack, { signal: this.#signal });
+      if (stack !== undefined) return this.#recordUnpacked(vertex, { from: tree.stack, stack });
+      tree = await this.#make(vertex, 'unpacked').catch((error: unknown) => this.#fail(vertex.id, error));
+    }
+  }
+
+  async #recordUnpacked(vertex: Vertex, o: { readonly from: LayerStack; readonly stack: LayerStack }): Promise<Tree> {
+    const { from, stack } = o;
+    const isSame = stack.every((layer, place) => layer === from[place]);
+    const recipe = isSame || !makesLayer(vertex.op) ? undefined : await this.#keys.recipe(vertex);
+    const record = recipe === undefined ? undefined : this.#ports.imported?.lookup(recipe.key);
+    if (recipe !== undefined && record !== undefined) {
+      await this.#ports.index.record([recipe.key], { ...record, stack, fields: formatFields(recipe.fields) });
+    }
+    return { kind: 'layers', stack };
+  }
+
+  /** A step finds its inputs unpacked; what only stacks or fetches them does so where an imported result turned out to be lost. */
+  async #make(vertex: Vertex, stacked: 'as known' | 'unpacked' = 'as known'): Promise<Tree> {
     const map = await this.#cacheMap(vertex);
-    if (map.records === 'never') return this.#run(vertex, await this.#inputs(vertex));
+    if (map.records === 'never') return this.#run(vertex, await this.#inputs(vertex, stacked));
     const recipe = await this.#keys.recipe(vertex);
     const recorded = this.#refreshed.has(vertex.id) ? undefined : recipe?.key;
     const byRecipe = await lookupRecord(this.#ports, recorded);
     if (byRecipe !== undefined) return this.#finishCached(vertex, byRecipe);
-    const inputs = await this.#inputs(vertex);
+    const inputs = await this.#inputs(vertex, 'unpacked');
     const result = await this.#keys.result(vertex, inputs);
     if (vertex.meta.ignoreCache === true) return this.#runRecorded(vertex, inputs, result);
     // By recipe: two processes that unpack one base image at the same time have different layers for it.
@@ -144,8 +198,21 @@ class SolveRun {
     return this.#finishCached(vertex, byResult);
   }
 
-  #inputs(vertex: Vertex): Promise<readonly Tree[]> {
-    return Promise.all(vertex.inputs.map((input) => this.#tree(input)));
+  #inputs(vertex: Vertex, as: 'as known' | 'unpacked'): Promise<readonly Tree[]> {
+    return Promise.all(vertex.inputs.map((id) => (as === 'unpacked' ? this.#unpackedTree(id) : this.#tree(id))));
+  }
+
+  async #results(steps: readonly Vertex[]): Promise<readonly StepResult[]> {
+    const found = await Promise.all(
+      steps.map(async (vertex): Promise<readonly StepResult[]> => {
+        const key = (await this.#keys.recipe(vertex))?.key;
+        const record = await lookupRecord(this.#ports, key);
+        if (key === undefined || record === undefined) return [];
+        const { stack, createdMs, durationMs } = record;
+        return [{ key, stack, createdMs, durationMs }];
+      }),
+    );
+    return found.flat();
   }
 
   async #run(vertex: Vertex, inputs: readonly Tree[]): Promise<Tree> {

@@ -50,6 +50,34 @@ export type Output =
   | { readonly type: 'tar'; readonly dest: string }
   | { readonly type: 'cacheonly' };
 
+/** A cache to take results of steps from; what cannot be read is told as a warning. */
+export type CacheImport =
+  /** A cache that was exported there, or an image with an inline cache. */
+  | { readonly type: 'registry'; readonly ref: string }
+  /** An image layout; the cache with this digest or, without one, this tag (`latest`). */
+  | { readonly type: 'local'; readonly src: string; readonly tag?: string; readonly digest?: Digest };
+
+/** A place to leave the results of steps for other machines. */
+export type CacheExport =
+  /** In the config of the images that the outputs make; of the image's own steps only. */
+  | { readonly type: 'inline' }
+  | ({ readonly type: 'registry'; readonly ref: string } & CacheExportOptions)
+  | ({ readonly type: 'local'; readonly dest: string; readonly tag?: string } & CacheExportOptions);
+
+/** What exports in a place of their own have in common. */
+export interface CacheExportOptions {
+  /** `min`: steps whose layers the image has; `max`: all steps. */
+  readonly mode: 'min' | 'max';
+  readonly compression?: Compression;
+  readonly compressionLevel?: number;
+  readonly forceCompression?: boolean;
+  readonly mediaTypes?: 'oci' | 'docker';
+  /** `manifest` if absent. */
+  readonly form?: 'manifest' | 'index';
+  /** What becomes of a build whose cache cannot be exported; `warn` if absent. */
+  readonly onError?: 'warn' | 'fail';
+}
+
 /** A secret handed to the build. */
 export interface SecretInput {
   readonly id: string;
@@ -79,6 +107,9 @@ export interface BuildRequest {
   /** Empty or absent: an image in the store. */
   readonly outputs?: readonly Output[];
   readonly noCache?: 'all' | readonly string[];
+  /** In the order in which they are asked. */
+  readonly cacheFrom?: readonly CacheImport[];
+  readonly cacheTo?: readonly CacheExport[];
   readonly pull?: PullPolicy;
   readonly network?: 'default' | 'none' | 'host';
   readonly addHosts?: readonly { readonly host: string; readonly address: string }[];

@@ -6,10 +6,13 @@ import { BuildError } from './core/error.ts';
 import { layerVertices } from './core/graph.ts';
 import type { Diagnostic } from './core/diagnostic.ts';
 import type { StepExplanation } from './core/explanation.ts';
+import type { ImportedCache } from './core/imported-cache.ts';
 import type { ProgressListener } from './core/progress.ts';
 import { openAssembler, type Assembler } from './export/assemble.ts';
 import { openInputs, parseInputs, type BuildInputs } from './wiring/inputs.ts';
-import { exportAll, needsImage, outputsOf, type SolvedPlan } from './wiring/outputs.ts';
+import { exportCaches } from './wiring/cache-export.ts';
+import { importCaches } from './wiring/cache-import.ts';
+import { exportAll, needsImage, outputsOf, resultForm, type SolvedPlan } from './wiring/outputs.ts';
 import { givenArgs, plan, platformsOf, type Plan } from './wiring/plan.ts';
 import { makeRoom } from './wiring/store-space.ts';
 import { explainSolution, historyName, recordHistory } from './wiring/step-history.ts';
@@ -29,6 +32,7 @@ interface Build {
   readonly workers: Workers;
   readonly inputs: BuildInputs;
   readonly assembler: Assembler;
+  readonly imported: ImportedCache | undefined;
   readonly emit: ProgressListener;
   readonly signal: AbortSignal;
   /** Shared by all platforms. */
@@ -49,12 +53,15 @@ export async function build(request: BuildRequest, store: StoreOptions): Promise
   await using inputs = await openInputs(request, { workers, emit, signal });
   const dockerfile = parseInputs(inputs, request);
   const { content, index, sandbox, slots } = workers;
-  await using assembler = openAssembler({ content, cache: index, codec: sandbox.layers, slots: slots.cpu });
+  const imported = await importCaches(request.cacheFrom ?? [], { workers, emit, signal });
+  const remote = imported?.layers;
+  await using assembler = openAssembler({ content, cache: index, codec: sandbox.layers, slots: slots.cpu, remote });
   const shared = {
     request,
     workers,
     inputs,
     assembler,
+    imported,
     emit,
     signal,
     steps: new SlotPool(2 * Math.max(2, availableParallelism())),
@@ -69,13 +76,18 @@ export async function build(request: BuildRequest, store: StoreOptions): Promise
   announce(plans, emit);
   const solved = await together(plans, (each, own) => solvePlan(each, { ...shared, signal: own }), signal);
   const [exported, explanations] = await both(
-    exportAll(solved, request, { workers, assembler, emit, signal }),
+    exportAll(solved, request, { workers, assembler, remote, emit, signal }),
     Promise.all(solved.map((each) => keepHistory(each, dockerfile, shared))),
   );
+  await exportCaches(solved, request, { workers, assembler, imported, emit, signal });
+  const explained = request.explain === 'yes' ? { explanations: explanations.flat() } : {};
+  return { ...exported, warnings, steps: countSteps(solved), ...explained };
+}
+
+function countSteps(solved: readonly Solved[]): BuildResult['steps'] {
   const cached = sum(solved.map(({ solution }) => solution.cached));
   const ran = sum(solved.map(({ solution }) => solution.ran));
-  const explained = request.explain === 'yes' ? { explanations: explanations.flat() } : {};
-  return { ...exported, warnings, steps: { total: cached + ran, cached, ran }, ...explained };
+  return { total: cached + ran, cached, ran };
 }
 
 /** Tells the warnings and gives them. @throws CHECK_FAILED where the Dockerfile makes them errors */
@@ -115,7 +127,7 @@ interface Solved extends SolvedPlan {
 }
 
 async function solvePlan(each: Plan, shared: Build): Promise<Solved> {
-  if (each.target === undefined) return { plan: each, stack: [], solution: NOTHING };
+  if (each.target === undefined) return { plan: each, stack: [], results: [], solution: NOTHING };
   const { workers, emit, signal, assembler } = shared;
   const isExported = outputsOf(shared.request).some(needsImage) ? layerVertices(each.graph, each.target) : new Set();
   const solution = await solve(
@@ -124,6 +136,7 @@ async function solvePlan(each: Plan, shared: Build): Promise<Solved> {
     {
       handlers: handlersFor(shared),
       index: workers.index,
+      imported: shared.imported,
       locks: workers.locks,
       files: workers.sandbox.files,
       hasLayer: (layer) => workers.sandbox.snapshotter.has(layer),
@@ -133,9 +146,10 @@ async function solvePlan(each: Plan, shared: Build): Promise<Solved> {
         if (isExported.has(vertex)) assembler.layerCommitted(layer, lower);
       },
     },
-    { signal },
+    { signal, result: resultForm(shared.request) },
   );
-  return { plan: each, stack: solution.stack, solution };
+  const results = (shared.request.cacheTo ?? []).length === 0 ? [] : await solution.results();
+  return { plan: each, stack: solution.stack, results, solution };
 }
 
 /** What an image without layers comes to. */
@@ -145,6 +159,7 @@ const NOTHING: Solution = {
   ran: 0,
   outcomes: new Map(),
   traces: () => Promise.resolve(new Map()),
+  results: () => Promise.resolve([]),
 };
 
 /** Remembers what the steps were; gives why they ran, where the request wants to know. */

@@ -1,6 +1,7 @@
 import type { BuildRequest, Output } from '../build-request.ts';
 import type { AnyFlag } from './flag.ts';
 import { parseAddHost } from './parse-add-host.ts';
+import { parseCacheFrom, parseCacheTo } from './parse-cache.ts';
 import { parseCall, type Call } from './parse-call.ts';
 import { parseAnnotations, parseBuildArgs, parseChoice, parseKeyValues, parseLabels } from './parse-key-value.ts';
 import { parseOutput } from './parse-output.ts';
@@ -16,6 +17,7 @@ type RequestFields = Required<
   Pick<
     BuildRequest,
     | ('tags' | 'target' | 'buildArgs' | 'buildContexts' | 'labels' | 'platforms' | 'pull' | 'network' | 'addHosts')
+    | ('cacheFrom' | 'cacheTo')
     | ('shmSizeBytes' | 'ulimits' | 'cgroupParent' | 'resources' | 'allow' | 'secrets' | 'ssh' | 'compat')
   >
 >;
@@ -178,6 +180,20 @@ const runFlags: readonly AnyFlag<BuildFlags>[] = [
     field: 'noCacheFilter',
     doc: 'run every step of these stages again',
     parse: lists,
+  },
+  {
+    name: 'cache-from',
+    value: 'type=TYPE[,KEY=VALUE…]',
+    field: 'cacheFrom',
+    doc: 'take results of steps from type=registry,ref=NAME or type=local,src=DIR; a bare name is a registry; may be repeated',
+    parse: (texts) => texts.map((text) => parseCacheFrom(text)),
+  },
+  {
+    name: 'cache-to',
+    value: 'type=TYPE[,KEY=VALUE…]',
+    field: 'cacheTo',
+    doc: 'leave results of steps in type=registry,ref=NAME, type=local,dest=DIR or type=inline; mode=max means all steps; may be repeated',
+    parse: (texts) => texts.map((text) => parseCacheTo(text)),
   },
   {
     name: 'pull',

@@ -18,7 +18,7 @@ export const forecastFlags: readonly AnyFlag<ForecastFlags>[] = [
   },
 ];
 
-const WITHOUT_EFFECT = ['iidfile', 'metadata-file', 'call', 'check', 'explain', 'max-used-space'];
+const WITHOUT_EFFECT = ['iidfile', 'metadata-file', 'call', 'check', 'explain', 'max-used-space', 'cache-to'];
 
 /** The flags of `build` that a forecast takes; all that cannot matter to it are accepted for the sake of copied command lines. */
 export const foreseenFlags: readonly AnyFlag<BuildFlags>[] = buildFlags.filter(

@@ -2,6 +2,7 @@ import type { ImageOutputOptions, Output } from '../build-request.ts';
 import { BuildError } from '../core/error.ts';
 import type { Compression } from '../oci/media-type.ts';
 import { parseFields, splitRecord } from './parse-fields.ts';
+import { parseTruth } from './parse-truth.ts';
 import { didYouMeanOrKnown } from './did-you-mean.ts';
 
 const TYPES = ['image', 'registry', 'oci', 'docker', 'local', 'tar', 'cacheonly'];
@@ -22,8 +23,10 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   tar: ['dest'],
   cacheonly: [],
 };
-const COMPRESSIONS: readonly Compression[] = ['uncompressed', 'gzip', 'zstd'];
-const HIGHEST_LEVEL: Readonly<Record<Compression, number>> = { uncompressed: 0, gzip: 9, zstd: 22 };
+/** How layers can be compressed, by the names that flags use. */
+export const COMPRESSIONS: readonly Compression[] = ['uncompressed', 'gzip', 'zstd'];
+/** The highest level of each compression. */
+export const HIGHEST_LEVEL: Readonly<Record<Compression, number>> = { uncompressed: 0, gzip: 9, zstd: 22 };
 
 /** The fields of one `--output`, checked to belong to its type. */
 interface OutputFields {
@@ -163,13 +166,12 @@ function readLevel({ text, values }: OutputFields, compression: Compression): nu
   return Number(level);
 }
 
-/** A truth value as Go's strconv.ParseBool reads it. */
 function readFlag({ text, values }: OutputFields, key: string, absent: boolean): boolean {
   const value = values.get(key);
   if (value === undefined) return absent;
-  if (/^(1|t|true)$/i.test(value)) return true;
-  if (/^(0|f|false)$/i.test(value)) return false;
-  throw invalid(text, `${key}=${value} is neither true nor false`);
+  const truth = parseTruth(value);
+  if (truth === undefined) throw invalid(text, `${key}=${value} is neither true nor false`);
+  return truth;
 }
 
 function invalid(output: string, reason: string, hint?: string): BuildError<'OUTPUT_INVALID'> {

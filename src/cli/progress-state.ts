@@ -99,6 +99,7 @@ export class ProgressState {
 
   #advance(event: Extract<ProgressEvent, { type: 'started' | 'status' | 'output' }>): ProgressChange {
     const step = this.#start(event.step, event.timeMs);
+    if (event.type === 'started' && step.phase === 'cached') restart(step, event.timeMs);
     if (event.type === 'output') {
       const lines = this.#keep(step, step.splitters[event.stream].push(event.chunk), event.timeMs);
       return { step, lines };
@@ -159,6 +160,13 @@ export class ProgressState {
     step.lines.splice(0, Math.max(0, step.lines.length - KEPT_LINES));
     return lines;
   }
+}
+
+/** A result that counted as cached turned out to be lost: the step runs after all. */
+function restart(step: MutableStep, timeMs: number): void {
+  step.phase = 'running';
+  step.startedMs = timeMs;
+  delete step.endedMs;
 }
 
 function statusOf(event: Extract<ProgressEvent, { type: 'status' }>, before: StatusState | undefined): StatusState {

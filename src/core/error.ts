@@ -34,6 +34,7 @@ export interface ErrorDetails {
   ARCHIVE_INVALID: { path: string; reason: string };
   OUTPUT_INVALID: { output: string; reason: string };
   OUTPUT_FAILED: { path: string; reason: string };
+  CACHE_INVALID: { cache: string; reason: string };
   STORE_UNUSABLE: { path: string; reason: string };
   STORE_FULL: { path: string; neededBytes?: number };
   BLOB_NOT_FOUND: { digest: string };
@@ -171,6 +172,7 @@ const texts: { readonly [C in ErrorCode]: ErrorText<ErrorDetails[C]> } = {
   ARCHIVE_INVALID: { message: (d) => `archive ${d.path} is not valid: ${d.reason}`, exitStatus: 1 },
   OUTPUT_INVALID: { message: (d) => `invalid output ${JSON.stringify(d.output)}: ${d.reason}`, exitStatus: 2 },
   OUTPUT_FAILED: { message: (d) => `cannot write ${d.path}: ${d.reason}`, exitStatus: 1 },
+  CACHE_INVALID: { message: (d) => `invalid cache ${JSON.stringify(d.cache)}: ${d.reason}`, exitStatus: 2 },
   STORE_UNUSABLE: {
     message: (d) => `the store ${d.path} cannot be used: ${d.reason}`,
     hint: () => 'choose another directory with --store or TSBUILD_STORE',

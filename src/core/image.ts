@@ -1,3 +1,4 @@
+import type { CacheConfigRecord } from '../oci/cache-config.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Compression } from '../oci/media-type.ts';
 import type { HistoryEntry, ImageConfig } from '../oci/image-config.ts';
@@ -30,6 +31,8 @@ export interface AssembleRequest {
   /** Clamp file times in the layers of this build to `epochSeconds`. */
   readonly timestamps: 'keep' | 'rewrite';
   readonly annotations: Readonly<Record<string, string>>;
+  /** Records whose layers are the stack's, to be put into the config. */
+  readonly inlineCache?: readonly CacheConfigRecord[];
 }
 
 /** An image whose every blob is in the content store. */

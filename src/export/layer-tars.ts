@@ -1,6 +1,7 @@
 import type { CacheIndex, LayerInfo } from '../core/cache.ts';
 import type { SlotPool } from '../core/concurrency.ts';
 import type { ContentStore } from '../core/content.ts';
+import type { RemoteLayers } from '../core/imported-cache.ts';
 import type { LayerCodec } from '../core/layer-codec.ts';
 import type { LayerId, LayerStack } from '../core/snapshot.ts';
 
@@ -9,6 +10,8 @@ export interface LayerTarPorts {
   readonly content: ContentStore;
   readonly cache: CacheIndex;
   readonly codec: LayerCodec;
+  /** Layers of imported caches, which may be no more than known. */
+  readonly remote?: RemoteLayers | undefined;
   /** How many layers are worked on at once. */
   readonly slots: SlotPool;
 }
@@ -21,6 +24,9 @@ export interface LayerTarRequest {
   readonly epochSeconds?: number | undefined;
 }
 
+/** What a layer looks like from outside. The size of a remote layer's tar is not known. */
+export type DescribedLayer = Omit<LayerInfo, 'size'>;
+
 /** Makes layer tars, each at most once per process. Disposing stops those being made. */
 export class LayerTars implements AsyncDisposable {
   readonly #ports: LayerTarPorts;
@@ -32,15 +38,19 @@ export class LayerTars implements AsyncDisposable {
   }
 
   /** What the layer looks like from outside; its tar need not be in the store. */
-  async describe(request: LayerTarRequest): Promise<LayerInfo> {
-    const made = this.#made.get(keyOf(request));
+  async describe(request: LayerTarRequest): Promise<DescribedLayer> {
+    const { layer, epochSeconds } = request;
+    const made = this.#made.get(keyOf(this.#overUnpacked(request)));
     if (made !== undefined) return made;
-    const known = request.epochSeconds === undefined ? await this.#ports.cache.lookupLayer(request.layer) : undefined;
+    const known = epochSeconds === undefined ? await this.#ports.cache.lookupLayer(layer) : undefined;
+    const remote = epochSeconds === undefined && known === undefined ? this.#ports.remote?.lookup(layer) : undefined;
+    if (remote !== undefined) return { layer, diffId: remote.diffId, createdMs: remote.createdMs };
     return known ?? this.make(request);
   }
 
   /** The layer with its tar in the content store as the blob `diffId`. */
-  make(request: LayerTarRequest): Promise<LayerInfo> {
+  make(wanted: LayerTarRequest): Promise<LayerInfo> {
+    const request = this.#overUnpacked(wanted);
     const key = keyOf(request);
     const made = this.#made.get(key);
     if (made !== undefined) return made;
@@ -55,6 +65,13 @@ export class LayerTars implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new DOMException('no longer needed', 'AbortError'));
     await Promise.allSettled(this.#made.values());
+  }
+
+  /** A layer that lies on remote ones which nobody needed unpacked was made without them (COPY --link). */
+  #overUnpacked(request: LayerTarRequest): LayerTarRequest {
+    const { remote } = this.#ports;
+    if (remote === undefined) return request;
+    return { ...request, lower: request.lower.filter((layer) => remote.lookup(layer)?.id !== layer) };
   }
 
   async #write({ layer, lower, epochSeconds }: LayerTarRequest, committedMs: number): Promise<LayerInfo> {

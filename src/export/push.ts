@@ -1,17 +1,16 @@
 import type { SlotPool } from '../core/concurrency.ts';
-import type { ContentStore } from '../core/content.ts';
 import type { Registry } from '../core/registry.ts';
 import { together } from '../core/together.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { isIndexType, isManifestType } from '../oci/media-type.ts';
 import { formatReference, parseReference, type Reference } from '../oci/reference.ts';
-import { imageBlobs } from './image-blobs.ts';
+import { type BlobReader, imageBlobs } from './image-blobs.ts';
 import { toReference } from './layout-files.ts';
 
 /** What pushing works with; `slots` bounds the uploads at once. */
 export interface PushPorts {
-  readonly content: ContentStore;
+  readonly content: BlobReader;
   readonly registry: Registry;
   readonly slots: SlotPool;
 }

@@ -133,12 +133,21 @@ export function decodeIndex(bytes: Uint8Array): Index {
  * @throws FormatError for anything that breaks config.md.
  */
 export function decodeImageConfig(bytes: Uint8Array): ImageConfig {
-  return validate('image config', imageConfig, parseDocument('image config', bytes));
+  return decodeDocument('image config', imageConfig, bytes);
 }
 
 /** The bytes of a document as they are stored and hashed: canonical JSON in UTF-8. */
 export function encodeDocument(document: Manifest | Index | ImageConfig): Buffer {
   return Buffer.from(canonicalJson(document));
+}
+
+/** The document of a kind that `schema` describes. @throws FormatError that names the place of the flaw */
+export function decodeDocument<S extends v.GenericSchema>(
+  what: string,
+  schema: S,
+  bytes: Uint8Array,
+): v.InferOutput<S> {
+  return validate(what, schema, parseDocument(what, bytes));
 }
 
 function parseDocument(what: string, bytes: Uint8Array): unknown {

@@ -28,13 +28,21 @@ export interface LayerPorts {
 export interface ImageLayer {
   readonly blob: Descriptor;
   readonly diffId: Digest;
+  /** When it was made, where that is known; else it counts as made when it is unpacked. */
+  readonly createdMs?: number;
 }
 
-type LayersOptions = Parameters<ImageSource['layers']>[1];
+type SourceOptions = Parameters<ImageSource['layers']>[1];
+
+/** How layers are brought into the store. */
+export interface LayersOptions extends SourceOptions {
+  /** `needed`: no blobs of layers that are unpacked already. */
+  readonly blobs?: 'all' | 'needed';
+}
 
 /** Fetches and unpacks the layers of images. */
 export interface LayerFetcher {
-  /** The stack of `layers`, oldest first. Afterwards every blob is in the content store and every layer among the snapshots. */
+  /** The stack of `layers`, oldest first. Afterwards every layer is among the snapshots, and every blob that was wanted in the content store. */
   fetch(layers: readonly ImageLayer[], origin: ImageOrigin | undefined, o: LayersOptions): Promise<LayerStack>;
 }
 
@@ -51,7 +59,8 @@ export function openLayerFetcher(ports: LayerPorts): LayerFetcher {
       const signal = o.signal === undefined ? failed.signal : AbortSignal.any([o.signal, failed.signal]);
       const fetchBlob = (blob: Descriptor, own: AbortSignal): Promise<void> =>
         fetches.run(blob.digest, (task) => storeBlob(ports, { ...o, blob, origin, signal: task }), own);
-      const fetched = layers.map(({ blob }) => fetchBlob(blob, signal));
+      const present = o.blobs === 'needed' ? (await knownPrefix(ports, chainsOf(layers))).length : 0;
+      const fetched = layers.slice(present).map(({ blob }) => fetchBlob(blob, signal));
       const unpacked = unpackAll(ports, { ...o, layers, origin, signal, unpacks, fetchBlob });
       try {
         // The first failure of a download counts, whichever layer is being waited for.
@@ -76,7 +85,7 @@ interface UnpackAllRequest extends LayersOptions {
 
 /** Blobs come in parallel; each layer is unpacked as soon as its blob and the layers below are there. */
 async function unpackAll(ports: LayerPorts, o: UnpackAllRequest): Promise<LayerStack> {
-  const chains = chainIds(o.layers.map(({ diffId }) => diffId));
+  const chains = chainsOf(o.layers);
   let stack = await knownPrefix(ports, chains);
   for (const [place, layer] of o.layers.entries()) {
     const chain = chains[place];
@@ -96,6 +105,10 @@ async function unpackAll(ports: LayerPorts, o: UnpackAllRequest): Promise<LayerS
   return stack;
 }
 
+function chainsOf(layers: readonly ImageLayer[]): readonly Digest[] {
+  return chainIds(layers.map(({ diffId }) => diffId));
+}
+
 /** The longest stack that is unpacked already: all of it, for an image that was used before. */
 async function knownPrefix(ports: LayerPorts, chains: readonly Digest[]): Promise<LayerStack> {
   for (const chain of chains.toReversed()) {
@@ -105,14 +118,16 @@ async function knownPrefix(ports: LayerPorts, chains: readonly Digest[]): Promis
   return [];
 }
 
-interface BlobRequest {
+/** A blob, and where it can be had. */
+export interface BlobRequest {
   readonly blob: Descriptor;
   readonly origin: ImageOrigin | undefined;
-  readonly progress?: LayersOptions['progress'];
+  readonly progress?: LayersOptions['progress'] | undefined;
   readonly signal: AbortSignal;
 }
 
-async function storeBlob({ content, slots }: LayerPorts, o: BlobRequest): Promise<void> {
+/** Brings a blob into the content store, verified against its descriptor. */
+export async function storeBlob({ content, slots }: LayerPorts, o: BlobRequest): Promise<void> {
   const { blob, origin, signal } = o;
   if ((await content.lookup(blob.digest)) !== undefined) return;
   if (origin === undefined) throw new BuildError('BLOB_NOT_FOUND', { digest: blob.digest });
@@ -126,18 +141,18 @@ interface UnpackRequest {
   readonly layer: ImageLayer;
   readonly lower: LayerStack;
   readonly origin: ImageOrigin | undefined;
-  readonly progress?: LayersOptions['progress'];
+  readonly progress?: LayersOptions['progress'] | undefined;
   readonly signal: AbortSignal;
 }
 
 async function unpackLayer(ports: LayerPorts, o: UnpackRequest): Promise<LayerId> {
-  const { blob, diffId } = o.layer;
+  const { blob, diffId, createdMs = Date.now() } = o.layer;
   const { layer, diffId: actual, size } = await applyWhole(ports, o);
   if (actual !== diffId) {
     await ports.snapshots.remove(layer);
     throw new BuildError('DIGEST_MISMATCH', { what: `the content of layer ${blob.digest}`, expected: diffId, actual });
   }
-  await ports.index.recordLayer({ layer, diffId, size, createdMs: Date.now() });
+  await ports.index.recordLayer({ layer, diffId, size, createdMs });
   await ports.index.recordBlob(diffId, `pulled:${blob.digest}`, blob);
   return layer;
 }

@@ -17,6 +17,12 @@ export interface LayoutReference {
   readonly digest: Digest | undefined;
 }
 
+/** What a layout has under a name, and where the rest of it is. */
+export interface LayoutImage {
+  readonly root: Descriptor;
+  readonly origin: ImageOrigin;
+}
+
 const SCHEME = 'oci-layout://';
 const REF_NAME = 'org.opencontainers.image.ref.name';
 const IMAGE_NAME = 'io.containerd.image.name';
@@ -44,11 +50,15 @@ export function parseLayoutReference(reference: string): LayoutReference {
  * The layout is not trusted: names are made of checked digests only, and no link is followed to a file.
  * @throws IMAGE_NOT_FOUND, DOCUMENT_INVALID
  */
-export async function openLayout(
-  reference: string,
-  cwd: string,
-): Promise<{ readonly root: Descriptor; readonly origin: ImageOrigin }> {
-  const { path, tag, digest } = parseLayoutReference(reference);
+export async function openLayout(reference: string, cwd: string): Promise<LayoutImage> {
+  return openLayoutAt(parseLayoutReference(reference), { reference, cwd });
+}
+
+/** As `openLayout`; `reference` is for messages. */
+export async function openLayoutAt(
+  { path, tag, digest }: LayoutReference,
+  { reference, cwd }: { readonly reference: string; readonly cwd: string },
+): Promise<LayoutImage> {
   const folder = resolve(cwd, path);
   const bytes = await readDocument(join(folder, 'index.json'), reference);
   const index = decodeLayoutIndex(bytes, join(folder, 'index.json'));

@@ -1,11 +1,13 @@
 import type { BuildRequest, BuiltImage, ImageOutputOptions, Output } from '../build-request.ts';
 import { BuildError } from '../core/error.ts';
 import type { AssembledImage } from '../core/image.ts';
+import type { RemoteLayers } from '../core/imported-cache.ts';
 import type { ProgressListener } from '../core/progress.ts';
-import type { LayerStack } from '../core/snapshot.ts';
 import { together } from '../core/together.ts';
 import { writeImageIndex } from '../export/image-index.ts';
 import type { Assembler } from '../export/assemble.ts';
+import { type CacheResults, inlineRecords } from '../export/cache-records.ts';
+import type { ResultForm } from '../../solver/solver.ts';
 import { internalStep } from './internal-step.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -15,16 +17,16 @@ import { formatReference, parseReference } from '../oci/reference.ts';
 import type { Plan } from './plan.ts';
 import type { Workers } from './workers.ts';
 
-/** One platform's plan and the layers it came to. */
-export interface SolvedPlan {
+/** One platform's plan, the layers it came to and what an inline cache is made from. */
+export interface SolvedPlan extends CacheResults {
   readonly plan: Plan;
-  readonly stack: LayerStack;
 }
 
 /** What exporting needs besides the results. */
 export interface OutputPorts {
   readonly workers: Workers;
   readonly assembler: Assembler;
+  readonly remote: RemoteLayers | undefined;
   readonly emit: ProgressListener;
   readonly signal: AbortSignal;
 }
@@ -51,6 +53,17 @@ export function outputsOf(request: BuildRequest): readonly Output[] {
 /** Whether an output needs layers as tars. */
 export function needsImage(output: Output): boolean {
   return 'names' in output;
+}
+
+/** How far the result has to be here for the outputs. */
+export function resultForm(request: BuildRequest): ResultForm {
+  const outputs = outputsOf(request);
+  // Times are rewritten in the files.
+  const needFiles = outputs.some((output) =>
+    needsImage(output) ? 'rewriteTimestamp' in output && output.rewriteTimestamp : output.type !== 'cacheonly',
+  );
+  if (needFiles) return 'files';
+  return outputs.some(needsImage) ? 'blobs' : 'record';
 }
 
 /** Makes every output, one after the other; images that outputs share are assembled once. */
@@ -194,12 +207,13 @@ function assembleOnce(
 async function assemble(
   options: ImageOutputOptions & Required<Pick<ImageOutputOptions, 'mediaTypes' | 'annotations'>>,
   compression: Compression,
-  { solved, ports }: Exporting,
+  { solved, ports, request }: Exporting,
 ): Promise<ReadyImage> {
   const { compressionLevel, mediaTypes, annotations } = options;
+  const wantInline = (request.cacheTo ?? []).some(({ type }) => type === 'inline');
   const platforms = await together(
     solved,
-    ({ plan, stack }, signal) =>
+    ({ plan, stack, results }, signal) =>
       ports.assembler.assemble(
         {
           draft: plan.draft,
@@ -212,6 +226,7 @@ async function assemble(
           ...(plan.epochSeconds === undefined ? {} : { epochSeconds: plan.epochSeconds }),
           timestamps: options.rewriteTimestamp === true ? 'rewrite' : 'keep',
           annotations,
+          ...(wantInline ? { inlineCache: inlineRecords({ results, stack }, ports.remote) } : {}),
         },
         { signal },
       ),

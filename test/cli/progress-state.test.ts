@@ -82,3 +82,13 @@ test('a part keeps the time of its first report', () => {
   const status = state.lookup('a')?.statuses.get('x');
   expect((status?.timeMs ?? 0) - (status?.startedMs ?? 0)).toBe(4);
 });
+
+test('a step that counted as cached and runs after all is under way again', () => {
+  const state = stateAfter(at.done(1, 'a', 'yes'), at.started(5, 'a'));
+  expect(state.lookup('a')).toMatchObject({ phase: 'running', number: 1 });
+  expect(state.lookup('a')?.endedMs).toBeUndefined();
+  state.apply(at.done(9, 'a', 'no'));
+  const step = state.lookup('a');
+  expect(step?.phase).toBe('done');
+  expect((step?.endedMs ?? 0) - (step?.startedMs ?? 0)).toBe(4);
+});

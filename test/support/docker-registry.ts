@@ -7,6 +7,8 @@ import { startProgram } from './run-program.ts';
 export interface DockerRegistry extends AsyncDisposable {
   /** `127.0.0.1:PORT` */
   readonly host: string;
+  /** What it was asked since the last call, as `GET /v2/…`, in the order in which it answered. */
+  takeRequests(): readonly string[];
 }
 
 /** Starts a registry and waits until it listens. @param o.htpasswd the users that it lets in, `name:bcrypt` lines; everybody if absent */
@@ -36,6 +38,17 @@ ${auth}
       if (host !== undefined) resolve(host);
     },
   });
+  let taken = 0;
+  const takeRequests = (): readonly string[] => {
+    const fresh = log.slice(taken);
+    taken += fresh.length;
+    const lines = fresh.split('\n').filter((line) => line.includes('response completed'));
+    return lines.map((line) => {
+      const [, method = ''] = /http\.request\.method=(\w+)/.exec(line) ?? [];
+      const [, uri = ''] = /http\.request\.uri="?([^\s"]+)/.exec(line) ?? [];
+      return `${method} ${uri}`;
+    });
+  };
   const stop = async (): Promise<void> => {
     server.kill('SIGKILL');
     await server.ended;
@@ -47,5 +60,5 @@ ${auth}
     await stop();
     throw new Error(`docker-registry did not start: ${log}`);
   }
-  return { host, [Symbol.asyncDispose]: stop };
+  return { host, takeRequests, [Symbol.asyncDispose]: stop };
 }

@@ -110,7 +110,8 @@ export function stepsOf(rawjson: string): readonly StepRecord[] {
       const before = steps.get(vertex.digest);
       steps.set(vertex.digest, {
         name: vertex.name,
-        cached: vertex.cached ?? before?.cached ?? false,
+        // A step that is under way is not cached, whatever it was taken for before.
+        cached: vertex.cached ?? (vertex.completed === undefined ? false : (before?.cached ?? false)),
         error: vertex.error ?? before?.error,
         startedMs: vertex.started === undefined ? before?.startedMs : Date.parse(vertex.started),
         completedMs: vertex.completed === undefined ? before?.completedMs : Date.parse(vertex.completed),
