@@ -45,7 +45,14 @@ export type PlainError =
       readonly hint?: string;
     }
   | { readonly kind: 'cancelled' }
-  | { readonly kind: 'other'; readonly message: string; readonly stack?: string; readonly code?: string };
+  | {
+      readonly kind: 'other';
+      readonly message: string;
+      readonly stack?: string;
+      /** Of a system call that failed. */
+      readonly code?: string;
+      readonly path?: string;
+    };
 
 /** Thrown inside a job whose caller has given up. */
 export class Cancelled extends Error {
@@ -64,8 +71,9 @@ export function encodeError(error: unknown): PlainError {
     };
   }
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? { code: error.code } : {};
+  const path = error instanceof Error && 'path' in error && typeof error.path === 'string' ? { path: error.path } : {};
   const stack = error instanceof Error && error.stack !== undefined ? { stack: error.stack } : {};
-  return { kind: 'other', message: messageOf(error), ...stack, ...code };
+  return { kind: 'other', message: messageOf(error), ...stack, ...code, ...path };
 }
 
 /** The error that `plain` was made of. */
@@ -78,7 +86,8 @@ export function decodeError(plain: PlainError): Error {
     case 'other': {
       const error = new Error(plain.message);
       if (plain.stack !== undefined) error.stack = plain.stack;
-      return plain.code === undefined ? error : Object.assign(error, { code: plain.code });
+      const { code, path } = plain;
+      return Object.assign(error, code === undefined ? {} : { code }, path === undefined ? {} : { path });
     }
   }
 }

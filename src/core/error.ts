@@ -37,6 +37,7 @@ export interface ErrorDetails {
   CACHE_INVALID: { cache: string; reason: string };
   STORE_UNUSABLE: { path: string; reason: string };
   STORE_FULL: { path: string; neededBytes?: number };
+  DISK_FAILED: { path: string; reason: string };
   BLOB_NOT_FOUND: { digest: string };
   KERNEL_FEATURE_MISSING: { feature: string; reason: string; remedy?: string };
   SANDBOX_FAILED: { step: string; reason: string };
@@ -184,6 +185,11 @@ const texts: { readonly [C in ErrorCode]: ErrorText<ErrorDetails[C]> } = {
     hint: () => 'free space with: tsbuild prune',
     exitStatus: 1,
   },
+  DISK_FAILED: {
+    message: (d) => `the disk fails at ${d.path}: ${d.reason}`,
+    hint: () => 'the kernel log (dmesg) says more; another disk can be chosen with --store, and: tsbuild verify-store',
+    exitStatus: 1,
+  },
   BLOB_NOT_FOUND: { message: (d) => `blob ${d.digest} is not in the store`, exitStatus: 1 },
   KERNEL_FEATURE_MISSING: {
     message: (d) => `${d.feature} is not available here: ${d.reason}`,
@@ -241,6 +247,12 @@ export function isBuildError<C extends ErrorCode = ErrorCode>(error: unknown, co
 /** Whether `error` comes from a system call that failed with `code` (`'ENOENT'`). */
 export function isErrno(error: unknown, ...codes: readonly string[]): error is NodeJS.ErrnoException {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code);
+}
+
+/** What EIO means to people, `undefined` for any other error. `path` stands in where the system call names none. */
+export function diskFailure(error: unknown, path: string): BuildError<'DISK_FAILED'> | undefined {
+  if (!isErrno(error, 'EIO')) return undefined;
+  return new BuildError('DISK_FAILED', { path: error.path ?? path, reason: error.message }, { cause: error });
 }
 
 /** The message of whatever was thrown, for use inside another message. */

@@ -1,5 +1,5 @@
 import { statfsSync } from 'node:fs';
-import { BuildError, isErrno, messageOf } from '../core/error.ts';
+import { BuildError, diskFailure, isErrno, messageOf } from '../core/error.ts';
 
 const SQLITE_READONLY = 8;
 const SQLITE_IOERR = 10;
@@ -8,7 +8,7 @@ const SQLITE_CANTOPEN = 14;
 /** Less than this free and a failed write of sqlite's is one for want of space. */
 const FULL_BYTES = 64 * 1024;
 
-/** What a failed write below `path` means to the user: STORE_FULL, STORE_UNUSABLE, or the error itself where it is neither. */
+/** What a failed write below `path` means to the user: STORE_FULL, STORE_UNUSABLE, DISK_FAILED, or the error itself where it is neither. */
 export function storeFailure(error: unknown, path: string): unknown {
   if (isErrno(error, 'ENOSPC', 'EDQUOT') || sqliteCode(error) === SQLITE_FULL) {
     return new BuildError('STORE_FULL', { path }, { cause: error });
@@ -17,11 +17,14 @@ export function storeFailure(error: unknown, path: string): unknown {
   if (sqliteCode(error) === SQLITE_IOERR && freeBytes(path) < FULL_BYTES) {
     return new BuildError('STORE_FULL', { path }, { cause: error });
   }
-  const unusable = isErrno(error, 'EACCES', 'EPERM', 'EROFS', 'EIO', 'ENOTDIR', 'ELOOP');
-  if (unusable || [SQLITE_READONLY, SQLITE_IOERR, SQLITE_CANTOPEN].includes(sqliteCode(error) ?? 0)) {
+  if (sqliteCode(error) === SQLITE_IOERR) {
+    return new BuildError('DISK_FAILED', { path, reason: messageOf(error) }, { cause: error });
+  }
+  const unusable = isErrno(error, 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'ELOOP');
+  if (unusable || [SQLITE_READONLY, SQLITE_CANTOPEN].includes(sqliteCode(error) ?? 0)) {
     return new BuildError('STORE_UNUSABLE', { path, reason: messageOf(error) }, { cause: error });
   }
-  return error;
+  return diskFailure(error, path) ?? error;
 }
 
 function freeBytes(path: string): number {

@@ -1,9 +1,9 @@
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { describe } from 'vitest';
 
-/** `root` and `overlay` are what the words say; anything else is a program that must be in PATH. */
-export type Need = 'root' | 'overlay' | (string & {});
+/** `root`, `overlay` and `loop` (devices) are what the words say; anything else is a program that must be in PATH. */
+export type Need = 'root' | 'overlay' | 'loop' | (string & {});
 
 /** Why the tests that need all this cannot run here; `undefined` where they can. `TSBUILD_TEST_REQUIRE=all` lets nothing be missing. */
 export function missing(...needs: readonly Need[]): string | undefined {
@@ -25,6 +25,7 @@ function reasonAgainst(need: Need): string | undefined {
   if (need === 'overlay') {
     return /\boverlay$/m.test(readFileSync('/proc/filesystems', 'utf8')) ? undefined : 'no overlay filesystem';
   }
+  if (need === 'loop') return existsSync('/dev/loop-control') ? undefined : 'no loop devices';
   return findProgram(need) === undefined ? `no program ${need}` : undefined;
 }
 
