@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { BuildError } from '../src/core/error.ts';
 import type { Executor, ExitStatus, OutputListener, RuntimeSpec } from '../src/core/executor.ts';
-import type { CgroupDriver, CgroupPlan } from './cgroup.ts';
+import { defaultPids, type CgroupDriver, type CgroupPlan } from './cgroup.ts';
 import { groupName } from './cgroup-name.ts';
 import { exitStatusOf } from './exit-status.ts';
 import { helperError } from './helper-error.ts';
@@ -86,7 +86,10 @@ export class OciExecutor implements Executor, AsyncDisposable {
       files,
     });
     const { runtimePath: cgroupsPath } = cgroup;
-    bundle.write(ociConfig(spec, { rootfs, mounts, network: network.namespace, cgroupsPath, sync, capabilities }));
+    const pids = cgroupsPath === undefined ? undefined : defaultPids();
+    bundle.write(
+      ociConfig(spec, { rootfs, mounts, network: network.namespace, cgroupsPath, pids, sync, capabilities }),
+    );
     return { program, cgroup };
   }
 

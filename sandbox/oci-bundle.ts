@@ -21,6 +21,8 @@ export interface BundlePlan {
   readonly mounts: readonly OciMount[];
   readonly network: 'own' | 'host';
   readonly cgroupsPath: string | undefined;
+  /** Processes and threads that a step may have where its spec says nothing; absent where it has no cgroup. */
+  readonly pids: number | undefined;
   readonly sync: 'suppress' | 'real';
   /** What we have ourselves, as a bit mask: a runtime refuses to give more. */
   readonly capabilities: bigint;
@@ -40,7 +42,7 @@ export function ociConfig(spec: RuntimeSpec, plan: BundlePlan): object {
         (type) => ({ type }),
       ),
       ...(plan.cgroupsPath === undefined ? {} : { cgroupsPath: plan.cgroupsPath }),
-      resources: ociResources(spec),
+      resources: ociResources(spec, plan.pids),
       ...(confined ? { maskedPaths, readonlyPaths: readOnlyPaths, seccomp: ociSeccomp(spec, plan.sync) } : {}),
     },
   };
@@ -97,8 +99,9 @@ function systemMounts(spec: RuntimeSpec): OciMount[] {
   ];
 }
 
-function ociResources({ resources, confinement, mounts }: RuntimeSpec): object {
-  const { memoryBytes, memorySwapBytes, cpuShares, cpuPeriodUs, cpuQuotaUs, cpusetCpus, cpusetMems, pids } = resources;
+function ociResources({ resources, confinement, mounts }: RuntimeSpec, defaultPids: number | undefined): object {
+  const { memoryBytes, memorySwapBytes, cpuShares, cpuPeriodUs, cpuQuotaUs, cpusetCpus, cpusetMems } = resources;
+  const pids = resources.pids ?? defaultPids;
   return {
     devices: [{ allow: confinement === 'unconfined', access: 'rwm' }, ...grantedDevices(mounts).map(ociDevice)],
     memory: { limit: memoryBytes, swap: memorySwapBytes },

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Executor, RuntimeMount, RuntimeSpec } from '../../src/core/executor.ts';
+import { defaultPids } from '../../sandbox/cgroup.ts';
 import { addFile, addProgram, describePath, openStepRig, type StepRig } from '../support/step-rig.ts';
 
 /** An executor to be tested, and its end. `resources`: whether it promises limits on this machine. */
@@ -666,6 +667,11 @@ function limitTests(step: StepTest): void {
       const { status, stderr } = await rig.sh(executor, script, { resources: { pids: 5 } });
       expect(stderr).toMatch(/fork/);
       expect(status).toMatchObject({ kind: 'exited' });
+    }));
+  it('pids: are limited where nothing says how many', () =>
+    step(async (rig, executor) => {
+      const { stdout } = await rig.sh(executor, 'cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2>/dev/null');
+      expect(stdout).toBe(`${defaultPids()}\n`);
     }));
   it('usage: time and memory are told', () =>
     step(async (rig, executor) => {
