@@ -154,10 +154,12 @@ function readingsOf(texts: ReadonlyMap<string, string>): CgroupReadings {
   const peak = text('memory.max_usage_in_bytes');
   const cpuNs = text('cpuacct.usage');
   const io = text('blkio.throttle.io_service_bytes');
+  // Since Linux 6.9 devices are counted only while they are throttled; where there is none the kernel's other counters are better.
+  const counted = io !== undefined && /^\d+:\d+ /m.test(io);
   return {
     ...(peak === undefined ? {} : { peakMemoryBytes: Number(peak) }),
     ...(cpuNs === undefined ? {} : { cpuMs: Number(cpuNs) / 1e6 }),
-    ...(io === undefined ? {} : { ioReadBytes: sumOf(io, 'Read'), ioWriteBytes: sumOf(io, 'Write') }),
+    ...(!counted ? {} : { ioReadBytes: sumOf(io, 'Read'), ioWriteBytes: sumOf(io, 'Write') }),
     oomKills: Number(/^oom_kill (\d+)$/m.exec(text('memory.oom_control') ?? '')?.[1] ?? 0),
   };
 }

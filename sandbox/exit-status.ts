@@ -17,7 +17,8 @@ export function exitStatusOf(ended: HelperOutcome['ended'], readings: CgroupRead
 }
 
 function usageOf(ended: HelperOutcome['ended'], readings: CgroupReadings): ResourceUsage {
-  const { peakMemoryBytes, ioReadBytes, ioWriteBytes } = readings;
+  const { peakMemoryBytes } = readings;
+  const { ioReadBytes, ioWriteBytes } = readings.ioReadBytes === undefined ? (ended ?? readings) : readings;
   const cpuMs = readings.cpuMs ?? (ended === undefined ? undefined : ended.cpuUs / 1000);
   return {
     ...(cpuMs === undefined ? {} : { cpuMs }),

@@ -15,11 +15,20 @@ export type HelperRecord =
   | { readonly type: 'stub'; readonly name: string }
   | { readonly type: 'failed'; readonly failure: HelperFailure }
   /** `status` is wait(2)'s. */
-  | { readonly type: 'ended'; readonly status: number; readonly cpuUs: number; readonly maxRssKib: number }
+  | {
+      readonly type: 'ended';
+      readonly status: number;
+      readonly cpuUs: number;
+      readonly maxRssKib: number;
+      readonly ioReadBytes: number;
+      readonly ioWriteBytes: number;
+    }
   /** The last one: everything is gone. */
   | { readonly type: 'done' };
 
 const headBytes = 5;
+/** getrusage(2) counts blocks of this size. */
+const blockBytes = 512;
 
 /** Cuts a stream of bytes into records: a type byte, the payload's size, the payload. */
 export class HelperRecordReader {
@@ -59,8 +68,9 @@ function decode(type: string, payload: Buffer): HelperRecord | undefined {
       return { type: 'failed', failure: { command, subject, errno: Number(errno), detail: detail.trimEnd() } };
     }
     case 'x': {
-      const [status = 0, cpuUs = 0, maxRssKib = 0] = first.split(' ').map(Number);
-      return { type: 'ended', status, cpuUs, maxRssKib };
+      const [status = 0, cpuUs = 0, maxRssKib = 0, blocksRead = 0, blocksWritten = 0] = first.split(' ').map(Number);
+      const io = { ioReadBytes: blocksRead * blockBytes, ioWriteBytes: blocksWritten * blockBytes };
+      return { type: 'ended', status, cpuUs, maxRssKib, ...io };
     }
     case 'd':
       return { type: 'done' };

@@ -219,7 +219,7 @@ static void send_outcome(void) {
   if (report->finished) {
     const struct rusage *u = &report->usage;
     long long cpu_us = (u->ru_utime.tv_sec + u->ru_stime.tv_sec) * 1000000LL + u->ru_utime.tv_usec + u->ru_stime.tv_usec;
-    snprintf(text, sizeof text, "%d %lld %ld", report->status, cpu_us, u->ru_maxrss);
+    snprintf(text, sizeof text, "%d %lld %ld %ld %ld", report->status, cpu_us, u->ru_maxrss, u->ru_inblock, u->ru_oublock);
     send_text('x', text, "");
   }
   send_text('d', "", "");
