@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BuildError, isErrno } from '../src/core/error.ts';
@@ -16,10 +16,35 @@ export async function freezeGroup(group: string): Promise<void> {
   await until(group, () => isFrozen(group));
 }
 
-/** Lets a frozen group go on; settles when all of it does. @throws SANDBOX_FAILED */
+/** Whether every process of a group stands still; one that is not there holds none. */
+export function isFrozen(group: string): boolean {
+  const v1 = join(group, 'freezer.state');
+  if (existsSync(v1)) return readFileSync(v1, 'utf8').trim() === 'FROZEN';
+  const v2 = join(group, 'cgroup.events');
+  return existsSync(v2) && /^frozen 1$/m.test(readFileSync(v2, 'utf8'));
+}
+
+/** Lets a frozen group go on; settles when all of it does, at once where there is none. @throws SANDBOX_FAILED */
 export async function thawGroup(group: string): Promise<void> {
+  if (!existsSync(group)) return;
   setFrozen(group, 'running');
   await until(group, () => !isFrozen(group));
+}
+
+/**
+ * Puts every process of a v1 group into a group of the freezer, which is made; settles when all are there, those forked meanwhile too.
+ * Where both are the same, as in v2, nothing is to be done.
+ * @throws SANDBOX_FAILED
+ */
+export async function joinFreezer(members: string, freezer: string): Promise<void> {
+  if (members === freezer) return;
+  mkdirSync(freezer, { recursive: true });
+  await until(freezer, () => {
+    const there = new Set(processesOf(freezer));
+    const others = processesOf(members).filter((pid) => !there.has(pid));
+    for (const pid of others) move(pid, freezer);
+    return others.length === 0;
+  });
 }
 
 /**
@@ -42,14 +67,16 @@ function setFrozen(group: string, state: 'frozen' | 'running'): void {
   throw new BuildError('SANDBOX_FAILED', { step: `freeze ${basename(group)}`, reason: 'the group has no freezer' });
 }
 
-function isFrozen(group: string): boolean {
-  const v1 = join(group, 'freezer.state');
-  if (existsSync(v1)) return readFileSync(v1, 'utf8').trim() === 'FROZEN';
-  return /^frozen 1$/m.test(readFileSync(join(group, 'cgroup.events'), 'utf8'));
-}
-
 function processesOf(group: string): readonly number[] {
   return readFileSync(join(group, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number);
+}
+
+function move(pid: number, group: string): void {
+  try {
+    writeFileSync(join(group, 'cgroup.procs'), String(pid));
+  } catch (error) {
+    if (!isErrno(error, 'ESRCH')) throw error;
+  }
 }
 
 /** A process of another pid namespace is told as 0, which would be all of ours. */

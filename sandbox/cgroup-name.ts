@@ -38,7 +38,8 @@ export function sweepGroups(directory: string, nowMs: number): void {
   }
 }
 
-function isAlive(pid: string): boolean {
+/** Whether there is a process of that id, as far as we may know. */
+export function isAlive(pid: string): boolean {
   try {
     readFileSync(`/proc/${pid}/stat`);
     return true;

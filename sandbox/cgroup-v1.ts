@@ -42,6 +42,7 @@ export class CgroupV1 implements CgroupDriver {
     const find = (controller: string): string | undefined =>
       groups.find(({ controllers }) => controllers.includes(controller))?.path;
     const devices = spec.confinement === 'default' ? find('devices') : undefined;
+    const freezer = this.#freezer(spec, name);
     return {
       before: [
         ...groups.flatMap(({ parents, path }) => [...parents, path].map((each): HelperCommand => ['mkdir', each])),
@@ -59,12 +60,11 @@ export class CgroupV1 implements CgroupDriver {
           return path === undefined ? [] : [['read', file, `${path}/${file}`]];
         }),
         ...groups.map(({ path }): HelperCommand => ['rmdir', path]),
+        ...(freezer === undefined ? [] : [['rmdir', freezer] satisfies HelperCommand]),
       ],
+      ...(freezer === undefined ? {} : { freezer }),
       runtimePath: spec.cgroupParent === undefined ? name : `${spec.cgroupParent}/${name}`,
-      directories: this.#all.map(({ mountPoint, own }) => {
-        const parents = spec.cgroupParent === undefined ? [] : parentGroups(mountPoint, own, spec.cgroupParent);
-        return `${parents.at(-1) ?? own}/${name}`;
-      }),
+      directories: this.#all.map((hierarchy) => directoryIn(hierarchy, spec, name)),
       view: { type: 'v1', controllers: groups },
       devices: devices === undefined ? 'unfiltered' : 'filtered',
       readings: readingsOf,
@@ -73,6 +73,11 @@ export class CgroupV1 implements CgroupDriver {
 
   keyOf({ resources, cgroupParent, confinement, mounts }: CgroupRequest): string {
     return JSON.stringify([confinement, cgroupParent, unusual(resources), grantedDevices(mounts)]);
+  }
+
+  #freezer(spec: CgroupRequest, name: string): string | undefined {
+    const hierarchy = this.#usable.find(({ controllers }) => controllers.includes('freezer'));
+    return hierarchy && directoryIn(hierarchy, spec, name);
   }
 
   #groups({ resources, cgroupParent }: CgroupRequest, name: string): readonly Group[] {
@@ -84,6 +89,11 @@ export class CgroupV1 implements CgroupDriver {
         return { controllers, name: basename(mountPoint), parents, path: `${parents.at(-1) ?? own}/${name}` };
       });
   }
+}
+
+function directoryIn({ mountPoint, own }: CgroupHierarchy, { cgroupParent }: CgroupRequest, name: string): string {
+  const parents = cgroupParent === undefined ? [] : parentGroups(mountPoint, own, cgroupParent);
+  return `${parents.at(-1) ?? own}/${name}`;
 }
 
 /** Controllers that only a limit asks for. */

@@ -39,6 +39,7 @@ export class CgroupV2 implements CgroupDriver {
       after: [...readings.map((file): HelperCommand => ['read', file, `${group}/${file}`]), ['rmdir', group]],
       runtimePath: group.slice(mountPoint.length),
       directories: [group],
+      freezer: group,
       view: { type: 'v2' },
       devices: confinement === 'default' ? 'attempted' : 'unfiltered',
       readings: readingsOf,

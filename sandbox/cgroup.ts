@@ -19,6 +19,8 @@ export interface CgroupPlan {
   readonly runtimePath?: string;
   /** Its directories in all hierarchies, for whoever must remove what a runtime has made. */
   readonly directories: readonly string[];
+  /** Where it can be frozen: the group itself in v2; in v1 a group that is made when somebody wants that, since joining costs 10 ms. */
+  readonly freezer?: string;
   /** What the step sees at /sys/fs/cgroup. */
   readonly view:
     | { readonly type: 'none' }

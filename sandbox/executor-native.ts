@@ -5,6 +5,7 @@ import { helperError } from './helper-error.ts';
 import { requireStepIds } from './id-map.ts';
 import { nameFiles } from './name-files.ts';
 import type { Networks } from './open-networks.ts';
+import { runRecord, type RunRecords } from './run-records.ts';
 import { seccompFilter } from './seccomp.ts';
 import { openSocketProxies } from './socket-proxy.ts';
 import { toStepProgram } from './step-program.ts';
@@ -21,6 +22,7 @@ export interface NativeExecutorOptions {
   readonly userNamespace: 'initial' | 'nested';
   /** `suppress`: fsync and its kin succeed without doing anything. */
   readonly syncSteps: 'suppress' | 'real';
+  readonly records: RunRecords;
   readonly notes: (text: string) => void;
 }
 
@@ -62,6 +64,7 @@ export class NativeExecutor implements Executor, AsyncDisposable {
         userNamespace: this.#o.userNamespace,
       },
     );
+    using _ = this.#o.records.add(runRecord(spec, cgroup));
     const ended = helper.run(program.step, o);
     this.#starts.prepareNext(need);
     const outcome = await ended;

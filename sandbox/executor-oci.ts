@@ -15,6 +15,7 @@ import { hostNetwork, networkOf } from './network.ts';
 import { ociConfig } from './oci-bundle.ts';
 import { toOciProgram } from './oci-program.ts';
 import { lateFailure, runtimeFailure } from './oci-runtime-failure.ts';
+import { runRecord, type RunRecords } from './run-records.ts';
 import { openSocketProxies } from './socket-proxy.ts';
 
 /** What an executor by OCI runtime needs to know. */
@@ -29,6 +30,7 @@ export interface OciExecutorOptions {
   readonly scratch: string;
   readonly cgroups: CgroupDriver;
   readonly syncSteps: 'suppress' | 'real';
+  readonly records: RunRecords;
   readonly notes: (text: string) => void;
   /** Our own permitted capabilities as a bit mask. */
   readonly capabilities: bigint;
@@ -62,6 +64,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
       if (stream === 'stderr') stderr.push(chunk);
       o.output(stream, chunk);
     };
+    using _ = this.#o.records.add(runRecord(spec, cgroup));
     const outcome = await HelperProcess.start(this.#o.helper, program).run(program.step, { ...o, output });
     for (const note of outcome.notes) this.#o.notes(note);
     if (outcome.failure !== undefined) throw this.#helperFailure(outcome.failure, spec);

@@ -3,6 +3,7 @@ import type { CgroupPlan } from './cgroup.ts';
 import type { HelperCommand, HelperProgram } from './helper-program.ts';
 import { mountSource, nameFileMounts, rootSource, SlotCounter } from './mount-source.ts';
 import type { OciMount } from './oci-bundle.ts';
+import { thawToKill } from './step-starts.ts';
 
 /** What a step run by an OCI runtime needs of this machine. */
 export interface OciPlan {
@@ -39,6 +40,7 @@ export function toOciProgram(spec: RuntimeSpec, plan: OciPlan): OciStep {
     mounts: mounts.map(({ slot, destination }) => bindMount(`${scratch}/mount-${slot}`, destination)),
     program: {
       keeper: [
+        ...thawToKill(cgroup),
         ['spawn', 'mount,pid,time', ''],
         ...cgroup.after,
         ...cgroup.directories.map((path): HelperCommand => ['rmdir', path]),

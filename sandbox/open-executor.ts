@@ -11,6 +11,7 @@ import { Networks, type NetworkDriverName } from './open-networks.ts';
 import { ownCapabilities } from './own-capabilities.ts';
 import { hasOneId } from './id-map.ts';
 import { helperPath } from './helper-path.ts';
+import { RunRecords } from './run-records.ts';
 import { openCgroups } from './open-cgroups.ts';
 import { insideUserNamespace } from './user-namespace.ts';
 
@@ -44,6 +45,7 @@ export async function openExecutor(request: ExecutorRequest): Promise<Executor &
     scratch,
     cgroups: openCgroups(notes),
     syncSteps: request.syncSteps ?? 'suppress',
+    records: new RunRecords(request.stateDir),
     notes,
   };
   if (request.runtime === undefined || request.runtime === 'native') {

@@ -7,12 +7,13 @@ import { WorkerLayerCodec } from './layer-codec.ts';
 import { LayerStore } from './layer-store.ts';
 import { ChosenSnapshotter } from './snapshotter-choice.ts';
 import type { NetworkDriverName } from './open-networks.ts';
+import { RecordedSteps } from './running-steps.ts';
 import { insideUserNamespace } from './user-namespace.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 /** How a sandbox is to work. */
 export interface SandboxRequest {
-  /** Holds `layers/`, `active/`, `cache-mounts/`, `stat-cache/`, `tmp/`; made when something is first written. */
+  /** Holds `layers/`, `active/`, `cache-mounts/`, `stat-cache/`, `runs/`, `tmp/`; made when something is first written. */
   readonly stateDir: string;
   /** `auto`: overlayfs where it works. */
   readonly snapshotter?: 'auto' | 'overlay' | 'copy';
@@ -50,6 +51,7 @@ export async function openSandbox(request: SandboxRequest): Promise<Sandbox> {
     files: new WorkerFileBackend(work),
     layers: new WorkerLayerCodec(work),
     cacheMounts: new LockedCacheMounts(work),
+    steps: new RecordedSteps(stateDir),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
 }

@@ -2,7 +2,7 @@ import { isBuildError } from '../src/core/error.ts';
 import type { RuntimeSpec } from '../src/core/executor.ts';
 import type { CgroupDriver, CgroupPlan } from './cgroup.ts';
 import { HelperProcess } from './helper-process.ts';
-import type { HelperStart } from './helper-program.ts';
+import type { HelperCommand, HelperStart } from './helper-program.ts';
 import type { NetworkDriver, NetworkPlan } from './network.ts';
 
 /** A step that has begun: its namespaces and its cgroup are there, its own commands are not. */
@@ -23,6 +23,7 @@ export function toStepStart(cgroup: CgroupPlan, network: NetworkPlan): HelperSta
   const namespaces = ['mount', 'pid', 'uts', 'ipc', 'time', ...network.born].join(',');
   return {
     keeper: [
+      ...thawToKill(cgroup),
       ...cgroup.before,
       ...network.before,
       ['spawn', namespaces, cgroup.into ?? ''],
@@ -31,6 +32,11 @@ export function toStepStart(cgroup: CgroupPlan, network: NetworkPlan): HelperSta
     ],
     prelude: [...cgroup.join.map((path) => ['join', path] as const), ...network.prelude],
   };
+}
+
+/** The helper is told where somebody may freeze the step: in v1 what is frozen cannot even be killed. */
+export function thawToKill({ freezer }: CgroupPlan): HelperCommand[] {
+  return freezer === undefined ? [] : [['thaw-to-kill', freezer]];
 }
 
 /**

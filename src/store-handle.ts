@@ -1,3 +1,4 @@
+import type { RunningStep, StepControl } from './core/running-steps.ts';
 import type { BuildRequest, BuildResult, StoreOptions } from './build-request.ts';
 import type { Diagnostic, SourceRange } from './core/diagnostic.ts';
 import type { StepExplanation } from './core/explanation.ts';
@@ -160,6 +161,10 @@ export interface StoreHandle extends AsyncDisposable {
   exportCacheMount(id: string, o: Omit<SaveOptions, 'format'>): Promise<void>;
   /** Replaces what is there. @throws ARCHIVE_INVALID, LAYER_INVALID, OUTPUT_FAILED while a build uses it */
   importCacheMount(id: string, request: CacheMountImport): Promise<CacheMountRow>;
+  /** Oldest first, of all processes that build on this store. */
+  runningSteps(): Promise<readonly RunningStep[]>;
+  /** `id` may be the beginning of one; gives the whole id. @throws USAGE where none or several begin so, KERNEL_FEATURE_MISSING without a cgroup */
+  controlStep(id: string, what: StepControl): Promise<string>;
 }
 
 /** Where and in which form images are saved. */

@@ -9,7 +9,7 @@ ssize_t read_text(const char *path, char *text, size_t size) {
   return n;
 }
 
-static bool write_text(const char *path, const char *text) {
+bool write_text(const char *path, const char *text) {
   int fd = open(path, O_WRONLY | O_CLOEXEC);
   bool ok = fd >= 0 && write(fd, text, strlen(text)) >= 0;
   int error = errno;

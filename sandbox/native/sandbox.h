@@ -102,6 +102,7 @@ _Noreturn void fail(const char *subject, const char *detail, int error);
 
 /* files.c: the text of a file, ended by a NUL; -1 with errno. */
 ssize_t read_text(const char *path, char *text, size_t size);
+bool write_text(const char *path, const char *text);
 
 /* step.c: runs the parts behind the keeper's; never returns. */
 _Noreturn void run_step(void);

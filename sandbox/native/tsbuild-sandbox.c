@@ -69,6 +69,16 @@ static void make_directory(const struct command *c) {
   if (mkdir(arg(c, 1), 0755) < 0 && errno != EEXIST) fail(arg(c, 1), "", errno);
 }
 
+/* thaw-to-kill DIRECTORY: of v1's freezer, in which somebody may freeze the step; what is frozen there does not even die. */
+static const char *freezer;
+static void remember_freezer(const struct command *c) { freezer = arg(c, 1); }
+
+static void thaw(void) {
+  char path[4200];
+  snprintf(path, sizeof path, "%s/freezer.state", freezer ? freezer : "");
+  if (freezer) write_text(path, "THAWED");
+}
+
 /* ---- the guard ---- */
 
 struct spawn {
@@ -135,6 +145,7 @@ static void keep(pid_t guard, int out, int err) {
     if (fds[1].revents) forward(&fds[1], 'e');
     if (fds[2].revents) { /* node wants an end, or has met its own */
       kill(guard, SIGTERM);
+      thaw();
       fds[2].fd = -1;
     }
   }
@@ -186,6 +197,7 @@ static void spawn_step(const struct command *c) {
 }
 
 static const struct known_command keeper_commands[] = {
+    {"thaw-to-kill", 2, remember_freezer},
     {"mkdir", 2, make_directory}, {"spawn", 3, spawn_step},         {"read", 3, read_file},
     {"rmdir", 2, remove_directory}, {"device-filter", 3, filter_devices}, {NULL, 0, NULL},
 };

@@ -9,6 +9,7 @@ import { pullCommand } from './commands/pull.ts';
 import { pushCommand } from './commands/push.ts';
 import { loadCommand } from './commands/load.ts';
 import { saveCommand } from './commands/save.ts';
+import { stepsCommand } from './commands/steps.ts';
 import { duCommand } from './commands/du.ts';
 import { pruneCommand } from './commands/prune.ts';
 import { cacheCommand } from './commands/cache.ts';
@@ -98,6 +99,12 @@ export const commandTable: readonly CommandEntry[] = [
     usage: '[options] IMAGE…',
     summary: 'write images to an archive',
     module: saveCommand,
+  },
+  {
+    name: 'steps',
+    usage: '[options] [ls | freeze ID… | thaw ID… | kill ID…]',
+    summary: 'show the steps that run, stop them for a while, let them go on, end them',
+    module: stepsCommand,
   },
   {
     name: 'du',

@@ -13,6 +13,7 @@ import { formatPlatform, hostPlatform, parsePlatform } from '../oci/platform.ts'
 import { formatReference, parseReference } from '../oci/reference.ts';
 import { sumUsage } from '../store/disk-usage.ts';
 import { cacheMountCommands } from './cache-mounts.ts';
+import { runningStepCommands } from './running-steps.ts';
 import { measureRecords, selectRecords } from './store-records.ts';
 import { prune } from './store-space.ts';
 import { verify } from './verify-store.ts';
@@ -46,6 +47,7 @@ export async function openStore(options: StoreOptions): Promise<StoreHandle> {
     records: (filter) => records(workers, filter),
     verify: (o) => verify(workers, o),
     ...cacheMountCommands(workers),
+    ...runningStepCommands(workers.sandbox.steps),
     [Symbol.asyncDispose]: () => workers[Symbol.asyncDispose](),
   };
 }

@@ -86,6 +86,8 @@ function fakeHandle(handle: Partial<StoreHandle>): StoreHandle {
     removeCacheMount: unexpected('removeCacheMount'),
     exportCacheMount: unexpected('exportCacheMount'),
     importCacheMount: unexpected('importCacheMount'),
+    runningSteps: unexpected('runningSteps'),
+    controlStep: unexpected('controlStep'),
     [Symbol.asyncDispose]: () => Promise.resolve(),
     ...handle,
   };

@@ -1,0 +1,84 @@
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import * as v from 'valibot';
+import { isErrno } from '../src/core/error.ts';
+import type { RuntimeSpec } from '../src/core/executor.ts';
+import type { CgroupPlan } from './cgroup.ts';
+import { groupName, isAlive } from './cgroup-name.ts';
+
+const recordSchema = v.object({
+  command: v.string(),
+  /** Its cgroup's directories in all hierarchies. */
+  directories: v.array(v.string()),
+  /** The one in which it can be frozen (see `CgroupPlan`). */
+  freezer: v.optional(v.string()),
+});
+
+/** What is kept of a step for as long as it runs. */
+export type RunRecord = v.InferOutput<typeof recordSchema>;
+
+/** The record of a step that runs in that group. */
+export function runRecord({ process }: RuntimeSpec, { directories, freezer }: CgroupPlan): RunRecord {
+  return {
+    command: process.args.join(' '),
+    directories: [...directories],
+    ...(freezer === undefined ? {} : { freezer }),
+  };
+}
+
+/** A record of a step that runs. */
+export interface FoundRun extends RunRecord {
+  readonly id: string;
+  readonly pid: number;
+  readonly startedMs: number;
+}
+
+/** Records of running steps, a file for each below `runs/`, so that other processes on the same store know of them. */
+export class RunRecords {
+  readonly #directory: string;
+
+  constructor(stateDir: string) {
+    this.#directory = join(stateDir, 'runs');
+  }
+
+  /** Disposing takes the record away. It is named as the step's cgroup is. */
+  add(record: RunRecord): Disposable {
+    const path = join(this.#directory, basename(record.directories[0] ?? groupName()));
+    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    writeFileSync(path, JSON.stringify(record), { mode: 0o600 });
+    return { [Symbol.dispose]: () => rmSync(path, { force: true }) };
+  }
+
+  /** Those of processes that live, oldest first; what killed builds have left is removed. */
+  list(): readonly FoundRun[] {
+    const found = this.#names().flatMap((name): FoundRun[] => {
+      const [, pid = '', id = ''] = name.split('-');
+      const path = join(this.#directory, name);
+      if (!isAlive(pid)) rmSync(path, { force: true });
+      const record = read(path);
+      return record === undefined ? [] : [{ ...record, id, pid: Number(pid) }];
+    });
+    return found.toSorted((a, b) => a.startedMs - b.startedMs);
+  }
+
+  #names(): readonly string[] {
+    try {
+      return readdirSync(this.#directory);
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return [];
+      throw error;
+    }
+  }
+}
+
+/** `undefined` where the step has ended meanwhile, or its record is being written. */
+function read(path: string): (RunRecord & { readonly startedMs: number }) | undefined {
+  try {
+    const text = readFileSync(path, 'utf8');
+    if (!text.endsWith('}')) return undefined;
+    return { ...v.parse(recordSchema, JSON.parse(text)), startedMs: statSync(path).mtimeMs };
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}
