@@ -44,9 +44,6 @@ test.each(['steps freeze', 'steps stop 0a'])('%s: usage', async (line) => {
   expect(err).toContain('usage: tsbuild steps ls | freeze ID… | thaw ID… | kill ID…');
 });
 
-/** An ordinary user's; its builds get no cgroups from the root's tests. */
-const uid = 61_234;
-
 /** Starts a build whose only step runs until it is ended; gives the step's id. */
 async function startEndless(rig: Rig): Promise<{ id: string; pid: number; ended: Promise<ProgramResult> }> {
   const context = join(rig.work, 'context');
@@ -119,7 +116,7 @@ describeWith(['root', 'overlay', 'busybox'], 'steps of a running build', () => {
 describeWith(['root', 'overlay', 'busybox'], 'steps of a running build without cgroups', () => {
   beforeAll(buildDist);
   it('are listed; to freeze one is refused with the way out', async () => {
-    await using rig = await openRig({ uid });
+    await using rig = await openRig({ person: 'lone-user' });
     const { id, pid, ended } = await startEndless(rig);
     expect(await list(rig)).toMatchObject([{ id, pid, state: 'unknown' }]);
     const { status, stderr } = await rig.run(['steps', 'freeze', id]);
