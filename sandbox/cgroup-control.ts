@@ -12,22 +12,21 @@ const pollMs = 2;
  * @throws SANDBOX_FAILED
  */
 export async function freezeGroup(group: string): Promise<void> {
-  setFrozen(group, 'frozen');
+  if (!setState(group, 'frozen'))
+    throw new BuildError('SANDBOX_FAILED', { step: `freeze ${basename(group)}`, reason: 'the group has no freezer' });
   await until(group, () => isFrozen(group));
 }
 
 /** Whether every process of a group stands still; one that is not there holds none. */
 export function isFrozen(group: string): boolean {
-  const v1 = join(group, 'freezer.state');
-  if (existsSync(v1)) return readFileSync(v1, 'utf8').trim() === 'FROZEN';
-  const v2 = join(group, 'cgroup.events');
-  return existsSync(v2) && /^frozen 1$/m.test(readFileSync(v2, 'utf8'));
+  const v1 = tryToRead(join(group, 'freezer.state'));
+  if (v1 !== undefined) return v1.trim() === 'FROZEN';
+  return /^frozen 1$/m.test(tryToRead(join(group, 'cgroup.events')) ?? '');
 }
 
 /** Lets a frozen group go on; settles when all of it does, at once where there is none. @throws SANDBOX_FAILED */
 export async function thawGroup(group: string): Promise<void> {
-  if (!existsSync(group)) return;
-  setFrozen(group, 'running');
+  if (!existsSync(group) || !setState(group, 'running')) return;
   await until(group, () => !isFrozen(group));
 }
 
@@ -61,14 +60,15 @@ export async function killGroup(group: string): Promise<void> {
   });
 }
 
-function setFrozen(group: string, state: 'frozen' | 'running'): void {
+/** Whether the group has a freezer to be told. */
+function setState(group: string, state: 'frozen' | 'running'): boolean {
   const v2 = tryToWrite(join(group, 'cgroup.freeze'), state === 'frozen' ? '1' : '0');
-  if (v2 || tryToWrite(join(group, 'freezer.state'), state === 'frozen' ? 'FROZEN' : 'THAWED')) return;
-  throw new BuildError('SANDBOX_FAILED', { step: `freeze ${basename(group)}`, reason: 'the group has no freezer' });
+  return v2 || tryToWrite(join(group, 'freezer.state'), state === 'frozen' ? 'FROZEN' : 'THAWED');
 }
 
+/** A group that its owner has removed meanwhile holds none. */
 function processesOf(group: string): readonly number[] {
-  return readFileSync(join(group, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number);
+  return (tryToRead(join(group, 'cgroup.procs')) ?? '').split('\n').filter(Boolean).map(Number);
 }
 
 function move(pid: number, group: string): void {
@@ -88,11 +88,29 @@ function kill(pid: number): void {
   }
 }
 
+function tryToRead(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (isRemoved(error)) return undefined;
+    throw error;
+  }
+}
+
 /** Whether there is such a file. Nothing is made: a hierarchy has the files that it has. */
 function tryToWrite(path: string, text: string): boolean {
-  if (!existsSync(path)) return false;
-  writeFileSync(path, text);
-  return true;
+  try {
+    writeFileSync(path, text, { flag: 'r+' });
+    return true;
+  } catch (error) {
+    if (isRemoved(error)) return false;
+    throw error;
+  }
+}
+
+/** What the kernel says of a group's file that is not there, or no more while it is open. */
+function isRemoved(error: unknown): boolean {
+  return isErrno(error, 'ENOENT', 'ENODEV');
 }
 
 async function until(group: string, reached: () => boolean): Promise<void> {
