@@ -1,15 +1,11 @@
 import type { Dockerfile } from './ast.ts';
-import { Flaw } from './flaw.ts';
 import { argNodeOf } from './instructions/arg.ts';
 import { allInstructions } from './lint/syntax-rules.ts';
-import type { LowerRequest } from './lower-request.ts';
-import type { PersistentMap } from './persistent.ts';
 
 const PROXIES = ['http_proxy', 'https_proxy', 'ftp_proxy', 'no_proxy', 'all_proxy'];
 /** Arguments that mean something without an ARG. */
 const PREDECLARED =
   /^(?:BUILDKIT_\w+|SOURCE_DATE_EPOCH|(?:BUILD|TARGET)(?:PLATFORM|OS|OSVERSION|ARCH|VARIANT)|TARGETSTAGE)$/;
-const LARGEST_EPOCH = 253_402_300_799;
 
 /** The proxies among the build arguments, as each program may look for them: in upper and in lower case. */
 export function proxyEnv(buildArgs: ReadonlyMap<string, string>): readonly string[] {
@@ -34,17 +30,4 @@ export function declaredArgs(dockerfile: Dockerfile): ReadonlySet<string> {
   for (const instruction of allInstructions(dockerfile))
     for (const { name } of argNodeOf(instruction)?.args ?? []) names.add(name);
   return names;
-}
-
-/**
- * SOURCE_DATE_EPOCH in seconds: as the caller knows it, or as the build argument or a global ARG's default says.
- * `context` means the commit's time, and a local context has none.
- * @throws Flaw where it names what tsbuild cannot look up.
- */
-export function sourceDateEpoch(request: LowerRequest, globals: PersistentMap<string>): number | undefined {
-  if (request.epochSeconds !== undefined) return request.epochSeconds;
-  const text = request.buildArgs.get('SOURCE_DATE_EPOCH') ?? globals.lookup('SOURCE_DATE_EPOCH') ?? '';
-  if (text === '' || text === 'context') return undefined;
-  if (/^-?\d+$/.test(text) && Number(text) >= 0 && Number(text) <= LARGEST_EPOCH) return Number(text);
-  throw new Flaw('InvalidEpoch', `invalid SOURCE_DATE_EPOCH: ${text}`, { help: 'give it in seconds since 1970' });
 }

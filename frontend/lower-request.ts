@@ -5,9 +5,15 @@ import type { ImageDraft } from '../src/core/image.ts';
 import type { ResolvedImage } from '../src/core/source.ts';
 import type { Platform } from '../src/oci/platform.ts';
 
-/** What stands behind a name that `--build-context` gave. `local` also stands for one that was checked out, or unpacked from an archive. */
+/** A context that is a tree by now: a directory of this machine, or what git or an archive brought. */
+export interface TreeContext {
+  readonly kind: 'local';
+  readonly fetched?: 'yes';
+}
+
+/** What stands behind a name that `--build-context` gave. */
 export type NamedContext =
-  | { readonly kind: 'local' }
+  | TreeContext
   /** `docker-image://…` or `oci-layout://…`. */
   | { readonly kind: 'image'; readonly reference: string };
 
@@ -34,6 +40,7 @@ export interface LowerRequest {
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   readonly cgroupParent?: string;
   readonly resources: ResourceLimits;
+  readonly mainContext: TreeContext;
   /** What the main context leaves out. */
   readonly ignore?: IgnoreMatcher;
   /** As close to BuildKit as can be, its leniency included. */

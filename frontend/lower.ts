@@ -1,7 +1,7 @@
 import type { Diagnostic } from '../src/core/diagnostic.ts';
 import { GraphBuilder, reachable } from '../src/core/graph.ts';
 import type { Dockerfile } from './ast.ts';
-import { sourceDateEpoch, unusedBuildArgs, declaredArgs } from './build-args.ts';
+import { unusedBuildArgs, declaredArgs } from './build-args.ts';
 import { newFuel } from './expand.ts';
 import { Flaw } from './flaw.ts';
 import { checkOptions } from './lint/check-outcome.ts';
@@ -14,6 +14,7 @@ import type { LowerRequest, LowerResult } from './lower-request.ts';
 import { findNeeds } from './needs.ts';
 import { planStages } from './plan-stages.ts';
 import { diagnosticOf } from './read-instructions.ts';
+import { sourceDateEpoch } from './source-date-epoch.ts';
 import { draftOf } from './stage-state.ts';
 import { classifyFrontend } from './syntax/frontend-reference.ts';
 
@@ -41,10 +42,12 @@ function lowerWith(dockerfile: Dockerfile, request: LowerRequest, reporter: Lint
   if (needs.requests.length > 0) return { kind: 'needs-images', requests: needs.requests };
   lintFile(dockerfile, { request, reporter });
   const graph = new GraphBuilder();
-  const epochSeconds = sourceDateEpoch(request, plan.globals);
+  const epoch = sourceDateEpoch(dockerfile, { request, globals: plan.globals });
+  if (epoch.diagnostics.length > 0) return invalid(epoch.diagnostics, reporter);
+  const epochSeconds = epoch.seconds;
   const lowered = lowerStages(needs.stages, {
-    request,
-    globals: plan.globals,
+    request: epoch.request,
+    globals: epoch.globals,
     names: plan.names,
     escape,
     fuel,

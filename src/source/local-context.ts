@@ -54,6 +54,8 @@ export interface ContextRequest {
 /** A build context at hand. Disposing it removes what was unpacked for it. */
 export interface BuildContext extends AsyncDisposable {
   readonly tree: LocalTree;
+  /** `here`: a directory of this machine, or one without files. */
+  readonly origin: 'here' | 'fetched';
   /** The Dockerfile that the request named. */
   readonly dockerfile: DockerfileText | undefined;
 }
@@ -81,6 +83,7 @@ export async function openContext(ports: ContextPorts, request: ContextRequest):
   const kept = cleanup.move();
   return {
     tree: { ...tree, ...ignore },
+    origin: named.in === 'host' ? 'here' : 'fetched',
     dockerfile: found === undefined ? undefined : { bytes: found.bytes, path: found.path },
     [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose](),
   };

@@ -7,7 +7,7 @@ import type { ProgressListener } from '../core/progress.ts';
 import type { GitSource, HttpSource, Secrets } from '../core/source.ts';
 import type { LocalTree } from '../core/tree.ts';
 import type { Dockerfile } from '../../frontend/ast.ts';
-import type { NamedContext } from '../../frontend/lower-request.ts';
+import type { NamedContext, TreeContext } from '../../frontend/lower-request.ts';
 import { parseDockerfile, type ParseResult } from '../../frontend/parse.ts';
 import { decompressByProgram } from '../../sandbox/decompress-program.ts';
 import { internalStep } from './internal-step.ts';
@@ -24,6 +24,7 @@ export interface BuildInputs extends AsyncDisposable {
   readonly dockerfile: DockerfileText;
   /** The context and the named contexts that are trees. */
   readonly locals: ReadonlyMap<string, LocalTree>;
+  readonly mainContext: TreeContext;
   readonly namedContexts: ReadonlyMap<string, NamedContext>;
   /** What the main context's ignore file excludes; absent where there is none. */
   readonly ignore?: IgnoreMatcher;
@@ -63,6 +64,7 @@ export async function openInputs(
   return {
     dockerfile: main.dockerfile ?? { bytes: new Uint8Array(), path: 'Dockerfile' },
     locals: new Map([['context', main.tree], ...locals]),
+    mainContext: treeContext(main),
     namedContexts,
     ...ignoredBy(main.tree),
     http,
@@ -121,10 +123,14 @@ async function openNamed(
     }
     const input = { kind: 'location', location } as const;
     const context = opened.use(await openContext(ports, { name, input, cwd: process.cwd(), signal }));
-    namedContexts.set(name, { kind: 'local' });
+    namedContexts.set(name, treeContext(context));
     locals.set(name, context.tree);
   }
   return { locals, namedContexts };
+}
+
+function treeContext({ origin }: BuildContext): TreeContext {
+  return { kind: 'local', ...(origin === 'fetched' && { fetched: 'yes' }) };
 }
 
 function ignorePatterns(text: Uint8Array): Required<Pick<LocalTree, 'ignore' | 'ignoreLines'>> {

@@ -178,6 +178,7 @@ export function toLowerRequest(
     ulimits: request.ulimits ?? [],
     ...(cgroupParent === undefined ? {} : { cgroupParent }),
     resources: request.resources ?? {},
+    mainContext: inputs.mainContext,
     ...(inputs.ignore === undefined ? {} : { ignore: inputs.ignore }),
     ...(compat === undefined ? {} : { compat }),
     extent,

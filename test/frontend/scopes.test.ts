@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { complete, envOf, errorOf, execs, historyOf } from './support/lowering.ts';
+import { complete, envOf, errorOf, errorsOf, execs, historyOf } from './support/lowering.ts';
+import type { NamedContext } from '../../frontend/lower-request.ts';
 import { AMD64, ARM64 } from './support/request.ts';
 
 const args = (...pairs: readonly (readonly [string, string])[]): { buildArgs: ReadonlyMap<string, string> } => ({
@@ -159,7 +160,7 @@ describe('scopes: special arguments', () => {
     expect(epochs('ARG SOURCE_DATE_EPOCH=8\nFROM scratch\nWORKDIR /x')).toEqual([8, 8]);
     expect(epochs('FROM scratch\nWORKDIR /x', { epochSeconds: 9 })).toEqual([9, 9]);
     expect(epochs('FROM scratch\nWORKDIR /x', args(['SOURCE_DATE_EPOCH', 'context']))).toEqual([undefined, undefined]);
-    expect(errorOf('FROM scratch', args(['SOURCE_DATE_EPOCH', 'soon']))).toBe('invalid SOURCE_DATE_EPOCH: soon');
+    expect(epochs('FROM scratch\nWORKDIR /x', args(['SOURCE_DATE_EPOCH', '']))).toEqual([undefined, undefined]);
   });
 
   it('scopes: BUILDKIT_SANDBOX_HOSTNAME names the machine of steps', () => {
@@ -173,5 +174,42 @@ describe('scopes: special arguments', () => {
       { code: 'UnusedBuildArg', message: 'build argument "VERSIN" is not declared by any ARG (did you mean VERSION?)' },
     ]);
     expect(complete('FROM x', { ...args(['Q', '1']), compat: 'buildkit' }).diagnostics).toEqual([]);
+  });
+
+  it.each(['context', 'here'])('scopes: SOURCE_DATE_EPOCH=%s, a directory, is as good as unset', (name) => {
+    const namedContexts = new Map([['here', { kind: 'local' } as const]]);
+    const stage = 'FROM x\nARG SOURCE_DATE_EPOCH\nRUN make';
+    for (const [text, change] of [
+      [stage, args(['SOURCE_DATE_EPOCH', name])],
+      [`ARG SOURCE_DATE_EPOCH=${name}\n${stage}`, {}],
+    ] as const) {
+      const result = complete(text, { ...change, namedContexts });
+      expect(result.epochSeconds).toBeUndefined();
+      expect(envOf(result)).not.toHaveProperty('SOURCE_DATE_EPOCH');
+    }
+  });
+
+  it.each([
+    ['context', 'SOURCE_DATE_EPOCH=context: the time of a context that was fetched is not known', 'give it in seconds'],
+    ['Build', 'SOURCE_DATE_EPOCH=Build: the time of a stage is not known', 'give it in seconds'],
+    ['source', 'SOURCE_DATE_EPOCH=source: the time of a context that was fetched is not known', 'give it in seconds'],
+    ['image', 'SOURCE_DATE_EPOCH=image: the time of a context that was fetched is not known', 'give it in seconds'],
+    ['contxt', 'invalid SOURCE_DATE_EPOCH: contxt', 'did you mean context?'],
+    ['biuld', 'invalid SOURCE_DATE_EPOCH: biuld', 'did you mean build?'],
+    ['soon', 'invalid SOURCE_DATE_EPOCH: soon', 'give it in seconds'],
+    ['-1', 'invalid SOURCE_DATE_EPOCH: -1', 'give it in seconds'],
+  ])('scopes: SOURCE_DATE_EPOCH=%s is refused', (value, message, help) => {
+    const change = {
+      mainContext: { kind: 'local', fetched: 'yes' },
+      namedContexts: new Map<string, NamedContext>([
+        ['source', { kind: 'local', fetched: 'yes' }],
+        ['image', { kind: 'image', reference: 'x' }],
+      ]),
+    } as const;
+    const text = 'FROM scratch AS build\nFROM build';
+    expect(errorsOf(text, { ...change, ...args(['SOURCE_DATE_EPOCH', value]) })).toMatchObject([{ message }]);
+    const [error] = errorsOf(`ARG A=1\nARG SOURCE_DATE_EPOCH=${value}\n${text}`, change);
+    expect(error).toMatchObject({ message, range: { start: { line: 2 } } });
+    expect(error?.help).toMatch(help);
   });
 });

@@ -93,6 +93,7 @@ describe('context: a directory', () => {
       ignoreFile: '.dockerignore',
     });
     expect(context.dockerfile).toEqual({ bytes: Buffer.from('FROM a'), path: 'Dockerfile' });
+    expect(context.origin).toBe('here');
   });
   it('Dockerfile, dockerfile and Containerfile are looked for, in this order', async () => {
     await using rig = await openContextRig();
@@ -228,6 +229,7 @@ describe('context: a stream', () => {
     const context = await rig.open(stream(compress(await tar(entries))));
     const { root } = context.tree;
     expect(text(context)).toBe('FROM tar');
+    expect(context.origin).toBe('fetched');
     // Nobody can have put an ignore file there for the archive's sake.
     expect(context.tree.ignore).toEqual([]);
     expect(lstatSync(root).mode & 0o777).toBe(0o700);

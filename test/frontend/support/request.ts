@@ -19,6 +19,7 @@ export function requestOf(change: Partial<LowerRequest> = {}): LowerRequest {
     addHosts: [],
     ulimits: [],
     resources: {},
+    mainContext: { kind: 'local' },
     multiPlatform: 'no',
     ...change,
   };
