@@ -28,7 +28,9 @@ export function lower(dockerfile: Dockerfile, request: LowerRequest): LowerResul
     return lowerWith(dockerfile, request, reporter);
   } catch (error) {
     if (!(error instanceof Flaw)) throw error;
-    return { kind: 'invalid', diagnostics: [diagnosticOf(error)] };
+    const directive =
+      error.code === 'InvalidCheck' ? dockerfile.directives.find(({ name }) => name === 'check') : undefined;
+    return { kind: 'invalid', diagnostics: [diagnosticOf(error, directive?.range)] };
   }
 }
 

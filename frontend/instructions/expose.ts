@@ -1,4 +1,5 @@
 import { spend } from '../expand-pattern.ts';
+import { choiceHelp } from '../choices.ts';
 import { Flaw } from '../flaw.ts';
 import { formatList } from '../go-format.ts';
 import type { InstructionDef, LowerContext } from '../instruction.ts';
@@ -11,6 +12,8 @@ interface ExposeNode {
   /** In the order of their texts, as BuildKit has them. */
   readonly ports: readonly string[];
 }
+
+const PROTOCOLS = ['tcp', 'udp', 'sctp'];
 
 /** EXPOSE: ports that the container listens on. */
 export const expose: InstructionDef<ExposeNode> = {
@@ -37,7 +40,7 @@ function parsePorts(spec: string, context: LowerContext): readonly string[] {
   const written = rest.join('/');
   const protocol = written === '' ? 'tcp' : written.toLowerCase();
   if (range === '') throw invalid(`no port specified: ${containerPort}<empty>`, spec);
-  if (!['tcp', 'udp', 'sctp'].includes(protocol)) throw invalid(`invalid proto: ${protocol}`, spec);
+  if (!PROTOCOLS.includes(protocol)) throw invalid(`invalid proto: ${protocol}`, spec, choiceHelp(protocol, PROTOCOLS));
   if (address !== '' && !isAddress(address.replace(/^\[(.*)\]$/, '$1')))
     throw invalid(`invalid IP address: ${address}`, spec);
   const { start, end } = parseRange(range) ?? fail(`invalid containerPort: ${range}`, spec);
@@ -81,11 +84,8 @@ function isAddress(text: string): boolean {
   return text.includes(':') && URL.canParse(`http://[${text}]/`);
 }
 
-function invalid(message: string, spec: string): Flaw {
-  return new Flaw('InvalidPort', message, {
-    place: { kind: 'word', text: spec },
-    help: 'write PORT, PORT/udp or START-END',
-  });
+function invalid(message: string, spec: string, help = 'write PORT, PORT/udp or START-END'): Flaw {
+  return new Flaw('InvalidPort', message, { place: { kind: 'word', text: spec }, help });
 }
 
 function fail(message: string, spec: string): never {

@@ -1,3 +1,4 @@
+import { didYouMean } from '../../src/core/nearest-name.ts';
 import { Flaw } from '../flaw.ts';
 import type { Instruction, InstructionDef } from '../instruction.ts';
 import { splitWords } from '../syntax/white-space.ts';
@@ -26,7 +27,8 @@ export const from: InstructionDef<FromNode> = {
     const [base, as, nameAsWritten] = words;
     if (base === undefined || (words.length !== 1 && (words.length !== 3 || as?.toLowerCase() !== 'as'))) {
       throw new Flaw('InvalidFrom', 'FROM requires either one or three arguments', {
-        help: 'write FROM image, or FROM image AS name',
+        help:
+          (words.length === 3 ? didYouMean(as ?? '', ['AS']) : undefined) ?? 'write FROM image, or FROM image AS name',
       });
     }
     const platform = flags.value('platform');

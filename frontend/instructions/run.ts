@@ -1,11 +1,11 @@
 import type { ExecMount, ExecOp, VertexId } from '../../src/core/graph.ts';
+import { choiceHelp } from '../choices.ts';
 import { parseCommandLine, withShell, type CommandLine } from '../command-line.ts';
 import { Flaw } from '../flaw.ts';
 import type { Instruction, InstructionDef, InstructionText, LowerContext, StageState } from '../instruction.ts';
 import { lowerMounts, mountDraws, type RunMounts } from '../run-mounts.ts';
 import { withHistory, workingDirectory } from '../stage-state.ts';
 import { displayText, stepMeta } from '../step.ts';
-import { didYouMean } from '../../src/core/nearest-name.ts';
 import { heredocContent, heredocText, parseHeredocOperator } from '../syntax/heredoc.ts';
 
 /** RUN, as written. */
@@ -141,7 +141,7 @@ function oneOf<T extends string>(name: string, { flags }: InstructionText, allow
   if (found !== undefined) return found;
   throw new Flaw('InvalidFlagValue', `${name} ${JSON.stringify(value)} is not valid`, {
     place: { kind: 'flag', name },
-    help: didYouMean(value, allowed) ?? `choose from: ${allowed.join(', ')}`,
+    help: choiceHelp(value, allowed),
   });
 }
 
@@ -155,6 +155,7 @@ function parseDevice(text: string): ExecOp['devices'][number] {
   if (unknown !== undefined)
     throw new Flaw('InvalidDevice', `unexpected key '${unknown}' in '${text}'`, {
       place: { kind: 'flag', name: 'device' },
+      help: choiceHelp(unknown, ['required']),
     });
   return { name, presence: options.some((option) => option !== 'required=false') ? 'required' : 'optional' };
 }

@@ -1,4 +1,6 @@
 import type { Comment } from '../syntax/elements.ts';
+import { truthHelp } from '../choices.ts';
+import { didYouMean } from '../../src/core/nearest-name.ts';
 import { parseBool } from '../../src/core/parse-bool.ts';
 import { Flaw } from '../flaw.ts';
 
@@ -36,7 +38,7 @@ function parseOption(part: string): Partial<CheckOptions> {
       return { outcome: parseOutcome(value) };
   }
   throw new Flaw('InvalidCheck', `invalid check option ${JSON.stringify(key === '' ? part : key)}`, {
-    help: 'the options are: skip=, error=, experimental=',
+    help: didYouMean(key, ['skip', 'error', 'experimental']) ?? 'the options are: skip=, error=, experimental=',
   });
 }
 
@@ -65,6 +67,8 @@ function parseSelection(value: string): RuleSelection {
 function parseOutcome(value: string): CheckOptions['outcome'] {
   const parsed = parseBool(value);
   if (parsed === undefined)
-    throw new Flaw('InvalidCheck', `failed to parse check option ${JSON.stringify(`error=${value}`)}`);
+    throw new Flaw('InvalidCheck', `failed to parse check option ${JSON.stringify(`error=${value}`)}`, {
+      help: truthHelp(value),
+    });
   return parsed ? 'error' : 'warn';
 }

@@ -88,7 +88,10 @@ function checkValue({ name, value, kind }: { name: string; value: string | undef
   if (value === '') throw new Flaw('MissingFlagValue', `missing a value on flag: ${name}`, { place });
   const lower = value.toLowerCase();
   if (lower === 'true' || lower === 'false') return lower;
-  throw new Flaw('InvalidFlagValue', `expecting boolean value for flag ${name}, not: ${value}`, { place });
+  throw new Flaw('InvalidFlagValue', `expecting boolean value for flag ${name}, not: ${value}`, {
+    place,
+    help: didYouMean(value, ['true', 'false']) ?? `write --${name}, --${name}=true or --${name}=false`,
+  });
 }
 
 function unknownFlag(name: string, table: FlagTable): Flaw {

@@ -1,4 +1,5 @@
 import { Flaw } from '../flaw.ts';
+import { choiceHelp, truthHelp } from '../choices.ts';
 import { didYouMean } from '../../src/core/nearest-name.ts';
 import { parseBool } from '../../src/core/parse-bool.ts';
 
@@ -75,10 +76,10 @@ export function parseMount(text: string, expand: (value: string) => string): Mou
     if (value === undefined && !['readonly', 'readwrite', 'required'].includes(name)) {
       throw flaw(
         KEYS.includes(key) ? `invalid field '${field}' must be a key=value pair` : unexpected(key, field),
-        didYouMean(key, KEYS),
+        KEYS.includes(key) ? undefined : keyHelp(key),
       );
     }
-    if (!KEYS.includes(key)) throw flaw(unexpected(key, field), didYouMean(key, KEYS));
+    if (!KEYS.includes(key)) throw flaw(unexpected(key, field), keyHelp(key));
     if (name === 'readonly' || name === 'readwrite') {
       const on = value === undefined ? true : booleanOf(key, expand(value));
       values.set('access', on === (name === 'readonly') ? 'read-only' : 'read-write');
@@ -119,7 +120,8 @@ function specOf(values: ReadonlyMap<string, string | undefined>): MountSpec {
 function check(spec: MountSpec, values: ReadonlyMap<string, string | undefined>): MountSpec {
   const { type } = spec;
   const refuse = (key: string, allowed: readonly MountType[]): void => {
-    if (values.has(key) && !allowed.includes(type)) throw flaw(`unexpected key '${key}' for mount type '${type}'`);
+    if (values.has(key) && !allowed.includes(type))
+      throw flaw(`unexpected key '${key}' for mount type '${type}'`, typesHelp(key, allowed));
   };
   refuse('required', ['secret', 'ssh']);
   refuse('size', ['tmpfs']);
@@ -127,7 +129,7 @@ function check(spec: MountSpec, values: ReadonlyMap<string, string | undefined>)
   refuse('sharing', ['cache']);
   for (const key of ['mode', 'uid', 'gid']) {
     if (values.has(key) && (type === 'bind' || type === 'tmpfs'))
-      throw flaw(`${key} not allowed for "${type}" type mounts`);
+      throw flaw(`${key} not allowed for "${type}" type mounts`, typesHelp(key, ['cache', 'secret', 'ssh']));
   }
   if (type === 'secret') {
     if (spec.from !== undefined) throw flaw('secret mount should not have a from');
@@ -172,11 +174,7 @@ function textOf<K extends 'from' | 'source' | 'target' | 'id' | 'env'>(
 
 function oneOf<T extends string>(what: string, value: string, allowed: readonly T[]): T {
   const found = allowed.find((candidate) => candidate === value);
-  if (found === undefined)
-    throw flaw(
-      `unsupported ${what} ${JSON.stringify(value)}`,
-      didYouMean(value, allowed) ?? `choose from: ${allowed.join(', ')}`,
-    );
+  if (found === undefined) throw flaw(`unsupported ${what} ${JSON.stringify(value)}`, choiceHelp(value, allowed));
   return found;
 }
 
@@ -189,7 +187,7 @@ function numberOf(key: string, text: string | undefined, radix: 8 | 10): number 
 
 function booleanOf(key: string, text: string): boolean {
   const value = parseBool(text);
-  if (value === undefined) throw flaw(`invalid value for ${key}: ${text}`);
+  if (value === undefined) throw flaw(`invalid value for ${key}: ${text}`, truthHelp(text));
   return value;
 }
 
@@ -200,6 +198,14 @@ function sizeOf(text: string): number {
   return Math.trunc(
     Number(match[1]) * 1024 ** ' kmgtp'.indexOf(match[2] === '' ? ' ' : (match[2] ?? '').toLowerCase()),
   );
+}
+
+function keyHelp(key: string): string {
+  return didYouMean(key, KEYS) ?? `the keys are: ${KEYS.join(', ')}`;
+}
+
+function typesHelp(key: string, types: readonly MountType[]): string {
+  return `${key} is for --mount=${types.map((type) => `type=${type}`).join(', ')}`;
 }
 
 function unexpected(key: string, field: string): string {

@@ -1,4 +1,5 @@
 import { FormatError } from '../oci/format-error.ts';
+import { didYouMean } from './nearest-name.ts';
 import { parseBool } from './parse-bool.ts';
 
 /** A commit, or a folder of it, as a URL names it: `https://host/repo.git#ref:subdir`, or with a query. */
@@ -23,6 +24,9 @@ const HTTP = /^https?:\/\//i;
 /** The shortest start of a commit's id that git itself shows. */
 const CHECKSUM = /^[0-9a-f]{7,64}$/;
 const WHOLE_ID = 40;
+const MTIMES = ['checkout', 'commit'];
+/** What may stand behind the `?`. */
+const OPTIONS = 'ref tag branch subdir checksum commit submodules keep-git-dir mtime fetch-by-commit'.split(' ');
 
 /**
  * The git URL that `text` is, or `undefined` where it is none: `git@host:path`, `ssh://`, `git://`, and `http(s)://` whose path ends in
@@ -86,9 +90,13 @@ function optionOf(url: GitUrl, name: string, value: string): Change {
       return agree('checksum', url.checksum, value);
     case 'mtime':
       if (value === 'checkout' || value === 'commit') return { mtime: value };
-      throw new FormatError(`invalid mtime value: ${JSON.stringify(value)}: it is checkout or commit`);
+      throw new FormatError(
+        `invalid mtime value: ${JSON.stringify(value)}: ${didYouMean(value, MTIMES) ?? 'it is checkout or commit'}`,
+      );
     default:
-      throw new FormatError(`unexpected query ${JSON.stringify(name)}`);
+      throw new FormatError(
+        `unexpected query ${JSON.stringify(name)}: ${didYouMean(name, OPTIONS) ?? `known are ${OPTIONS.join(', ')}`}`,
+      );
   }
 }
 

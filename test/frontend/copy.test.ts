@@ -198,7 +198,10 @@ describe('copy: ADD', () => {
     ['ADD --checksum=abc1234 https://h/r.git?checksum=def1234 b', 'checksum mismatch "abc1234" != "def1234"'],
     ['ADD https://h/r.git#-x b', 'a ref must not begin with a dash'],
     ['ADD https://h/r.git#a:../b c', 'the folder "../b" leaves the repository'],
-    ['ADD https://h/r.git?x=1 b', 'unexpected query "x"'],
+    [
+      'ADD https://h/r.git?x=1 b',
+      'unexpected query "x": known are ref, tag, branch, subdir, checksum, commit, submodules, keep-git-dir, mtime, fetch-by-commit',
+    ],
     ['ADD https://h/r.git?ref=a&ref=b c', 'query "ref" has multiple values'],
     ['ADD https://h/r.git?tag=a#b c', 'ref conflicts: "b" vs "refs/tags/a"'],
   ])('copy: %s is refused', (line, message) => {
