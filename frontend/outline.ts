@@ -8,8 +8,9 @@ import { argNodeOf, type ArgDeclaration } from './instructions/arg.ts';
 import { runNodeOf } from './instructions/run.ts';
 import type { LowerRequest } from './lower-request.ts';
 import type { PersistentMap } from './persistent.ts';
-import { baseName } from './paths.ts';
+import { cacheId, DEFAULT_SHARING, secretId } from './run-mounts.ts';
 import { Names } from './stages.ts';
+import type { EscapeCharacter } from './syntax/elements.ts';
 import { parseMount, type MountSpec } from './syntax/run-mount.ts';
 
 /** A stage that can be built. */
@@ -38,12 +39,21 @@ export interface OutlineSecret {
   readonly range: SourceRange;
 }
 
-/** What can be given to the build of one target. */
+/** A cache that outlives the build. */
+export interface OutlineCache {
+  readonly id: string;
+  readonly target: string;
+  readonly sharing: 'shared' | 'private' | 'locked';
+  readonly range: SourceRange;
+}
+
+/** What can be given to the build of one target, and what it shares with other builds. */
 export interface Outline {
   readonly target: Target;
   readonly args: readonly OutlineArg[];
   readonly secrets: readonly OutlineSecret[];
   readonly ssh: readonly OutlineSecret[];
+  readonly caches: readonly OutlineCache[];
 }
 
 /** All stages, in the order of the file. */
@@ -51,7 +61,7 @@ export function targets(dockerfile: Dockerfile): readonly Target[] {
   return dockerfile.stages.map((stage) => targetOf(stage, dockerfile));
 }
 
-/** The arguments, secrets and agents of the request's target and of the stages that it needs; `undefined` without such a target. */
+/** The arguments, secrets, agents and cache mounts of the request's target and of the stages that it needs; `undefined` without such a target. */
 export function outline(dockerfile: Dockerfile, request: LowerRequest): Outline | undefined {
   const names = new Names(dockerfile.stages, request);
   const { target: name = '' } = request;
@@ -59,18 +69,20 @@ export function outline(dockerfile: Dockerfile, request: LowerRequest): Outline 
   const target = index === undefined ? undefined : dockerfile.stages[index];
   if (target === undefined) return undefined;
   const needed = neededStages(dockerfile, { names, target: target.index });
-  const mounts = needed.flatMap((stage) => stage.instructions.flatMap(mountsOf));
+  const args = argsOf(dockerfile, needed, request);
+  const mounts = mountsOf(needed, { args, escape: dockerfile.escape });
   return {
     target: targetOf(target, dockerfile),
-    args: argsOf(dockerfile, needed, request),
+    args,
     secrets: unique(
       mounts.filter(({ spec }) => spec.type === 'secret'),
-      ({ source, id, target: path }) => source ?? id ?? baseName(path ?? ''),
+      secretId,
     ),
     ssh: unique(
       mounts.filter(({ spec }) => spec.type === 'ssh'),
       ({ id }) => id ?? 'default',
     ),
+    caches: cachesOf(mounts, request),
   };
 }
 
@@ -164,15 +176,38 @@ function defaultOf({ defaultValue }: ArgDeclaration, { variables, options }: Out
   }
 }
 
-function mountsOf(instruction: Instruction): readonly FoundMount[] {
-  return (runNodeOf(instruction)?.mounts ?? []).flatMap((text) => {
-    try {
-      return [{ spec: parseMount(text, (value) => value), range: instruction.range }];
-    } catch (error) {
-      if (error instanceof Flaw) return [];
-      throw error;
-    }
-  });
+/** Variables are replaced where an argument says what they are, and stay as written where only an image's ENV could. */
+function mountsOf(
+  stages: readonly Stage[],
+  o: { readonly args: readonly OutlineArg[]; readonly escape: EscapeCharacter },
+): readonly FoundMount[] {
+  const values = new Map(o.args.map(({ name, value }) => [name, value]));
+  const options: ExpandOptions = { escape: o.escape, unset: 'keep', words: 'skip', fuel: newFuel() };
+  const replaced = (text: string): string => expand(text, (name) => values.get(name), options).text;
+  return stages.flatMap(({ instructions }) =>
+    instructions.flatMap((instruction) =>
+      (runNodeOf(instruction)?.mounts ?? []).flatMap((text) => {
+        try {
+          return [{ spec: parseMount(text, replaced), range: instruction.range }];
+        } catch (error) {
+          if (error instanceof Flaw) return [];
+          throw error;
+        }
+      }),
+    ),
+  );
+}
+
+/** Each cache once, as it is first mounted. */
+function cachesOf(mounts: readonly FoundMount[], request: LowerRequest): readonly OutlineCache[] {
+  const found = new Map<string, OutlineCache>();
+  for (const { spec, range } of mounts) {
+    const id = cacheId(spec, request);
+    if (spec.type !== 'cache' || found.has(id)) continue;
+    const { target = '', sharing = DEFAULT_SHARING } = spec;
+    found.set(id, { id, target, sharing, range });
+  }
+  return [...found.values()];
 }
 
 function unique(mounts: readonly FoundMount[], idOf: (spec: MountSpec) => string): readonly OutlineSecret[] {

@@ -1,6 +1,7 @@
 import type { ExecMount, SecretEnv, VertexId } from '../src/core/graph.ts';
 import { Flaw } from './flaw.ts';
 import type { Draw, LowerContext, StageState } from './instruction.ts';
+import type { LowerRequest } from './lower-request.ts';
 import { baseName, cleanPath, joinPath, rootedPath } from './paths.ts';
 import { expandWord } from './stage-expand.ts';
 import { workingDirectory } from './stage-state.ts';
@@ -13,6 +14,8 @@ export interface RunMounts {
 }
 
 const PLACE = { kind: 'flag', name: 'mount' } as const;
+/** Of cache mounts. */
+export const DEFAULT_SHARING = 'shared';
 
 /** The trees that mounts take files from, the main context left out; a cache without one starts from nothing. @throws Flaw */
 export function mountDraws(texts: readonly string[]): readonly Draw[] {
@@ -82,15 +85,19 @@ function mountOf(spec: MountSpec, o: MountContext): ExecMount {
   }
 }
 
-function cacheMount(spec: MountSpec, o: MountContext): ExecMount {
-  const namespace = o.context.request.buildArgs.get('BUILDKIT_CACHE_MOUNT_NS') ?? '';
-  // The target as written: a relative one gives the same cache whatever WORKDIR is.
+/** What a cache mount is known by: its id or, as written, its target, so that a relative one is the same cache whatever WORKDIR is. */
+export function cacheId(spec: MountSpec, { buildArgs }: Pick<LowerRequest, 'buildArgs'>): string {
+  const namespace = buildArgs.get('BUILDKIT_CACHE_MOUNT_NS') ?? '';
   const id = spec.id ?? cleanPath(spec.target ?? '');
+  return namespace === '' ? id : `${namespace}/${id}`;
+}
+
+function cacheMount(spec: MountSpec, o: MountContext): ExecMount {
   return {
     type: 'cache',
     target: o.target,
-    id: namespace === '' ? id : `${namespace}/${id}`,
-    sharing: spec.sharing ?? 'shared',
+    id: cacheId(spec, o.context.request),
+    sharing: spec.sharing ?? DEFAULT_SHARING,
     writes: spec.access === 'read-only' ? 'refuse' : 'keep',
     ...(spec.from !== undefined && { input: o.input(treeOf(spec, o)) }),
     source: rootedPath(spec.source ?? ''),
@@ -119,7 +126,8 @@ function defaultTarget(spec: MountSpec, agent: number): string {
   return spec.type === 'ssh' ? `/run/buildkit/ssh_agent.${agent}` : '';
 }
 
-function secretId(spec: MountSpec): string {
+/** The secret that a mount asks for: its id, else the last part of its target. */
+export function secretId(spec: MountSpec): string {
   return spec.source ?? spec.id ?? baseName(spec.target ?? '');
 }
 

@@ -199,7 +199,13 @@ export interface OutlineResult {
   }[];
   readonly secrets: readonly { readonly name: string; readonly required: boolean; readonly location?: SourceRange }[];
   readonly ssh: readonly { readonly name: string; readonly required: boolean; readonly location?: SourceRange }[];
-  readonly cache: readonly { readonly id: string; readonly location?: SourceRange }[];
+  readonly cache: readonly {
+    readonly id: string;
+    /** As written. */
+    readonly target: string;
+    readonly sharing: 'shared' | 'private' | 'locked';
+    readonly location?: SourceRange;
+  }[];
 }
 
 /** The stages that can be built (BuildKit's `frontend.targets`). */

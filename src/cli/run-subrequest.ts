@@ -56,7 +56,16 @@ function formatOutline({ name, description, args, secrets, ssh, cache }: Outline
         ),
     secrets.length === 0 ? '' : formatTable([{ title: 'SECRET', cell: (row) => row.name }, required], secrets),
     ssh.length === 0 ? '' : formatTable([{ title: 'SSH', cell: (row) => row.name }, required], ssh),
-    cache.length === 0 ? '' : formatTable([{ title: 'CACHE MOUNT', cell: ({ id }) => id }], cache),
+    cache.length === 0
+      ? ''
+      : formatTable(
+          [
+            { title: 'CACHE MOUNT', cell: ({ id }) => id },
+            { title: 'TARGET', cell: ({ target }) => target },
+            { title: 'SHARING', cell: ({ sharing }) => sharing },
+          ],
+          cache,
+        ),
   ];
   return [head.join(''), ...tables].filter((part) => part !== '').join('\n');
 }

@@ -7,13 +7,13 @@ import { platformsOf, toLowerRequest, type PlanPorts } from './plan.ts';
 import type { OutlineResult, TargetsResult } from '../store-handle.ts';
 import { openWorkers } from './workers.ts';
 
-/** The build args, secrets and agents that the target can be given. @throws DOCKERFILE_INVALID, STAGE_NOT_FOUND */
+/** The build args, secrets and agents that the target can be given, and its cache mounts. @throws DOCKERFILE_INVALID, STAGE_NOT_FOUND */
 export function outline(request: BuildRequest, store: StoreOptions): Promise<OutlineResult> {
   return withDockerfile(request, store, (dockerfile, ports) => {
     const [platform] = platformsOf(request);
     const found = platform === undefined ? undefined : outlineOf(dockerfile, toLowerRequest(request, platform, ports));
     if (found === undefined) throw new BuildError('STAGE_NOT_FOUND', { stage: request.target ?? '', known: [] });
-    const { target, args, secrets, ssh } = found;
+    const { target, args, secrets, ssh, caches } = found;
     const { name, description } = target;
     return {
       ...(name === undefined ? {} : { name }),
@@ -25,7 +25,7 @@ export function outline(request: BuildRequest, store: StoreOptions): Promise<Out
         location,
       })),
       ssh: ssh.map(({ id, presence, range: location }) => ({ name: id, required: presence === 'required', location })),
-      cache: [],
+      cache: caches.map(({ range: location, ...cache }) => ({ ...cache, location })),
     };
   });
 }

@@ -156,6 +156,22 @@ describe('check', () => {
   });
 });
 
+const OUTLINE = `TARGET:      release
+DESCRIPTION: what ships
+
+BUILD ARG   VALUE   DESCRIPTION
+VERSION     1       which
+
+SECRET   REQUIRED
+token    yes
+
+SSH       REQUIRED
+default   no
+
+CACHE MOUNT   TARGET         SHARING
+go            /root/.cache   locked
+`;
+
 describe('outline and targets', () => {
   const api = fakeApi({
     targets: () =>
@@ -171,8 +187,8 @@ describe('outline and targets', () => {
         description: 'what ships',
         args: [{ name: 'VERSION', value: '1', description: 'which' }],
         secrets: [{ name: 'token', required: true }],
-        ssh: [],
-        cache: [],
+        ssh: [{ name: 'default', required: false }],
+        cache: [{ id: 'go', target: '/root/.cache', sharing: 'locked' }],
       }),
   });
   test('are tables', async () => {
@@ -182,9 +198,19 @@ describe('outline and targets', () => {
       'TARGET              BASE      DESCRIPTION\nbuild               debian\nrelease (default)   scratch   what ships\n',
     );
     await runCli(['--call=outline', '.'], outline, api);
-    expect(outline.stdout.text).toBe(
-      'TARGET:      release\nDESCRIPTION: what ships\n\nBUILD ARG   VALUE   DESCRIPTION\nVERSION     1       which\n\nSECRET   REQUIRED\ntoken    yes\n',
-    );
+    expect(outline.stdout.text).toBe(OUTLINE);
+  });
+  test('are for `check` to call as well', async () => {
+    const [outline, json] = [fakeIo(), fakeIo()];
+    await runCli(['check', '--call=outline', '.'], outline, api);
+    expect(outline.stdout.text).toBe(OUTLINE);
+    await runCli(['check', '--call', 'outline,format=json', '.'], json, api);
+    expect(JSON.parse(json.stdout.text)).toMatchObject({
+      args: [{ name: 'VERSION' }],
+      secrets: [{ name: 'token' }],
+      ssh: [{ name: 'default' }],
+      cache: [{ id: 'go', sharing: 'locked' }],
+    });
   });
   test('or JSON', async () => {
     const io = fakeIo();

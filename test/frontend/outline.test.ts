@@ -19,6 +19,7 @@ FROM --platform=$BUILDPLATFORM base AS out
 # B is local
 ARG B=$W W
 RUN --mount=type=secret,id=s,required --mount=type=secret,target=/t/u --mount=type=ssh,id=k b
+RUN --mount=type=cache,target=/c/ --mount=type=cache,id=id-$B-$E,target=d,sharing=locked --mount=type=cache,target=/c c
 `;
 const { dockerfile } = parseText(text);
 
@@ -45,6 +46,10 @@ describe('outline', () => {
       ['u', 'optional'],
     ]);
     expect(found?.ssh.map(({ id }) => id)).toEqual(['default', 'k']);
+    expect(found?.caches).toMatchObject([
+      { id: '/c', target: '/c/', sharing: 'shared', range: { start: { line: 16 } } },
+      { id: 'id-1.2-$E', target: 'd', sharing: 'locked' },
+    ]);
     expect(outline(dockerfile, requestOf({ target: 'nowhere' }))).toBeUndefined();
     expect(outline(dockerfile, requestOf({ target: 'lost' }))?.args.map(({ name }) => name)).toEqual(['LOST']);
   });

@@ -3,6 +3,8 @@ import type { CommandModule } from '../command.ts';
 import { parseFlags, type AnyFlag } from '../flag.ts';
 import { parseFormat, type Call } from '../parse-call.ts';
 import { runCheck } from '../run-check.ts';
+import { runSubrequest } from '../run-subrequest.ts';
+import { usageError } from '../usage-error.ts';
 import { readRequest } from './build.ts';
 
 interface CheckFlags {
@@ -26,7 +28,7 @@ const checkFlags: readonly AnyFlag<CheckFlags>[] = [
   },
 ];
 
-const inputNames = ['file', 'target', 'build-arg', 'build-context', 'platform'];
+const inputNames = ['call', 'file', 'target', 'build-arg', 'build-context', 'platform'];
 const inputFlags = buildFlags.filter(({ name }) => inputNames.includes(name));
 
 /** `tsbuild check`: the findings of a Dockerfile; exit status 1 where there are any. */
@@ -36,7 +38,13 @@ export const checkCommand: CommandModule = {
   run: async (invocation) => {
     const { raw, io, operands } = invocation;
     const { format = 'text', fix = 'no' } = parseFlags<CheckFlags>(checkFlags, raw, io);
-    const request = await readRequest(operands[0] ?? '.', parseFlags<BuildFlags>(inputFlags, raw, io), invocation);
-    return runCheck(request, { ...invocation, format, fix });
+    const inputs = parseFlags<BuildFlags>(inputFlags, raw, io);
+    const { call } = inputs;
+    if (call?.method === 'build') throw usageError('--call=build: check builds nothing', 'use tsbuild build');
+    const request = await readRequest(operands[0] ?? '.', inputs, invocation);
+    if (call === undefined || call.method === 'check') {
+      return runCheck(request, { ...invocation, format: call?.format ?? format, fix });
+    }
+    return runSubrequest(request, { ...invocation, call });
   },
 };
