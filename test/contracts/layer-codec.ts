@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { createReadStream, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createReadStream, existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -144,6 +144,18 @@ export function layerCodecContract(name: string, open: () => Promise<SandboxUnde
       ).toBe('3000003\nend');
     });
 
+    it('apply: a file of 9 GiB, mostly holes, has its size and takes no room (38)', async () => {
+      await using rig = await open();
+      using temp = openTemp();
+      const size = 9 * 2 ** 30;
+      writeFileSync(temp.at('large'), 'start');
+      truncateSync(temp.at('large'), size);
+      const create = ['--create', '--sparse', '--format=posix', '--file', temp.at('t'), '-C', temp.at('.'), 'large'];
+      execFileSync('tar', create);
+      const layer = await applied(rig, readFileSync(temp.at('t')));
+      expect(await seen(rig.sandbox, [layer], 'stat -c %s large; head -c 5 large')).toBe(`${size}\nstart`);
+      expect((await rig.sandbox.snapshotter.usage(layer)).bytes).toBeLessThan(1_000_000);
+    });
     it('apply: owners, modes, times; directories get theirs last', async () => {
       await using rig = await open();
       const layer = await applied(
