@@ -37,6 +37,8 @@ function execReason({ subject, errno, detail }: HelperFailure, meaning: string):
       return `${subject}: is a directory`;
     case 'EACCES':
       return `${subject}: permission denied`;
+    case 'E2BIG':
+      return 'the command is longer than the kernel takes (128 KiB for one argument); a heredoc whose body begins with #! is run from a file';
     case 'ELOOP':
       return `${subject}: leads through a link of /proc`;
     case undefined:

@@ -57,6 +57,9 @@ interface ErrorText<D> {
   readonly exitStatus: 1 | 2;
 }
 
+/** Characters of a command that a message shows. */
+const MAX_SHOWN = 1000;
+
 const oneOf = (names: readonly string[]): string => (names.length === 0 ? 'none' : names.join(', '));
 
 const texts: { readonly [C in ErrorCode]: ErrorText<ErrorDetails[C]> } = {
@@ -107,15 +110,18 @@ const texts: { readonly [C in ErrorCode]: ErrorText<ErrorDetails[C]> } = {
   },
   EXEC_FAILED: {
     message: (d) =>
-      `process "${d.command}" did not complete successfully: ` +
+      `process "${shownCommand(d.command)}" did not complete successfully: ` +
       (d.signal === undefined ? `exit code: ${d.exitCode ?? 'unknown'}` : `killed by ${d.signal}`),
     hint: (d) => d.reason,
     exitStatus: 1,
   },
-  EXEC_NOT_STARTED: { message: (d) => `process "${d.command}" could not be started: ${d.reason}`, exitStatus: 1 },
+  EXEC_NOT_STARTED: {
+    message: (d) => `process "${shownCommand(d.command)}" could not be started: ${d.reason}`,
+    exitStatus: 1,
+  },
   OUT_OF_MEMORY: {
     message: (d) =>
-      `process "${d.command}" did not complete successfully: out of memory: limit ${formatBytes(d.limitBytes)}, peak ${formatBytes(d.peakBytes)}`,
+      `process "${shownCommand(d.command)}" did not complete successfully: out of memory: limit ${formatBytes(d.limitBytes)}, peak ${formatBytes(d.peakBytes)}`,
     hint: () => 'raise it with --resource memory=',
     exitStatus: 1,
   },
@@ -263,6 +269,11 @@ export function messageOf(error: unknown): string {
 /** Stops on a bug: a condition that no input can break unless the program is wrong. */
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`bug in tsbuild: ${message}`);
+}
+
+/** A script can be the command, and a long one would bury what is said about it. */
+function shownCommand(command: string): string {
+  return command.length > MAX_SHOWN ? `${command.slice(0, MAX_SHOWN)}…` : command;
 }
 
 /** Bytes in the units in which limits are written: `64 MiB`, `1.5 GiB`, `999 B`. */

@@ -1,6 +1,13 @@
 import { expect, it } from 'vitest';
 import { BuildError } from '../../src/core/error.ts';
 
+const messageOf = (command: string): string => new BuildError('EXEC_FAILED', { command, exitCode: 1 }).message;
+
+it('process errors: show the start of a command that is a whole script', () => {
+  expect(messageOf('x'.repeat(1000))).toContain(`"${'x'.repeat(1000)}" did`);
+  expect(messageOf('x'.repeat(1001))).toContain(`"${'x'.repeat(1000)}…" did`);
+});
+
 it.each([
   [64 << 20, 67_121_152, 'limit 64 MiB, peak 64 MiB'],
   [1.5 * 1024 ** 3, 1_000_000, 'limit 1.5 GiB, peak 976.6 KiB'],
