@@ -105,7 +105,7 @@ export function cacheMountsContract(name: string, open: () => Promise<SandboxUnd
       await using again = await acquire();
       expect(existsSync(join(again.path, 'f'))).toBe(true);
     });
-    it('locked: a process that is killed gives its lock up', async () => {
+    it('locked: across processes, and one that is killed gives its lock up (trap 44)', async () => {
       await using rig = await open();
       const child = fork(resolve(import.meta.dirname, '../sandbox/fixtures/hold-cache-mount.ts'), [
         rig.stateDir,

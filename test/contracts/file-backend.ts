@@ -511,7 +511,7 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       ).toBe('3000000\n50000000\nxstart');
       expect((await rig.sandbox.snapshotter.usage(layer)).bytes).toBeLessThan(10_000_000);
     });
-    it('copy: a context that changed since its digest is refused (41)', async () => {
+    it('copy: a context that changed since its digest is refused (trap 41)', async () => {
       await using rig = await open();
       using temp = openTemp();
       const source = contextOf(temp, { 'd/f': 'F', 'd/g': 'G' });

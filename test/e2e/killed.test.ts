@@ -88,7 +88,7 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox', 'setpriv', 'newuid
     ['SIGINT', 'root'],
     ['SIGTERM', 'root'],
     ['SIGINT', 'user'],
-  ] as const)('killed: %s stops a step at once and cleans up: %s', async (signal, person) => {
+  ] as const)('killed: %s stops a step at once and cleans up (trap 40): %s', async (signal, person) => {
     await using rig = await openProject(person);
     let startMs = 0;
     const program: StartedProgram = rig.start(args(rig, 1000), {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type BusyboxRegistry, openBusyboxRegistry } from '../support/busybox-image.ts';
 import { describeWith } from '../support/requires.ts';
 import { builtDigest, openRig, ranSteps, type Rig } from '../support/rig.ts';
-import { checkProgram, type ProgramOptions } from '../support/run-program.ts';
+import { checkProgram, type ProgramOptions, runProgram } from '../support/run-program.ts';
 
 const DOCKERFILE = `FROM busybox AS made
 COPY source.txt /source.txt
@@ -67,7 +67,7 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e rebuild', ()
 
   it('rebuild: nothing changed, nothing runs and the digest is the same', () => check(async () => undefined));
 
-  it('rebuild: times of files do not count', () =>
+  it('rebuild: times of files do not count (trap 13)', () =>
     check(async (context) => {
       for (const path of ['source.txt', 'other', 'other/folder', 'other/folder/file', 'Dockerfile']) {
         await utimes(join(context, path), 1_000_000_000, 1_000_000_000);
@@ -127,11 +127,32 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e rebuild', ()
     expect(ran.map((name) => name.split(' ').slice(0, 2).join(' '))).toEqual(['COPY source.txt', 'RUN tr']);
   });
 
-  it('rebuild: a changed mode is a change', async () => {
+  it('rebuild: a changed mode is a change (trap 13)', async () => {
     const { rig, context } = await openProject();
     await using _ = rig;
     await chmod(join(context, 'other/folder/file'), 0o600);
     expect((await build(rig)).ran.map((name) => name.split(' ')[0])).toEqual(['COPY', 'RUN']);
+  });
+
+  it('rebuild: a file of another name is a change, though its content is the same', async () => {
+    const { rig, context } = await openProject();
+    await using _ = rig;
+    await rename(join(context, 'other/folder/file'), join(context, 'other/folder/renamed'));
+    expect((await build(rig)).ran.map((name) => name.split(' ')[0])).toEqual(['COPY', 'RUN']);
+  });
+
+  it('rebuild: the value of a secret does not count, and the store holds none (trap 31)', async () => {
+    const { rig, context } = await openProject();
+    await using _ = rig;
+    const text = 'FROM busybox\nRUN --mount=type=secret,id=token,env=TOKEN echo "token $TOKEN" && echo done > /done\n';
+    await writeFile(join(context, 'Dockerfile'), text);
+    const withToken = (value: string): Promise<Built> =>
+      build(rig, { args: ['--secret', 'id=token,env=TOKEN'], env: { TOKEN: value } });
+    const first = await withToken('s3cr3t-of-the-first-build');
+    expect(first.ran).toHaveLength(1);
+    expect(await withToken('another-s3cr3t')).toEqual({ digest: first.digest, ran: [] });
+    const search = await runProgram('grep', ['--recursive', '--files-with-matches', 's3cr3t', rig.store]);
+    expect(search.stdout).toBe('');
   });
 
   it('rebuild: a build argument changes only the steps behind it', async () => {

@@ -53,7 +53,7 @@ describe('key of RUN', () => {
     ['a mount', { mounts: [secret] }],
     ['the name of an extra host', { extraHosts: [{ host: 'db', address: '10.0.0.1' }] }],
     ['a limit of the process', { ulimits: [{ name: 'nofile', soft: 1, hard: 1 }] }],
-    ['the platform', { platform: { os: 'linux', architecture: 'arm64' } }],
+    ['the platform (trap 45)', { platform: { os: 'linux', architecture: 'arm64' } }],
   ])('changes with %s', (_what, changes) => {
     expect(keyOf(execOp(changes))).not.toBe(keyOf(execOp()));
   });
