@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { BuildError } from '../src/core/error.ts';
 import type { Executor, ExitStatus, OutputListener, RuntimeSpec } from '../src/core/executor.ts';
@@ -14,7 +14,7 @@ import { nameFiles } from './name-files.ts';
 import { hostNetwork, networkOf } from './network.ts';
 import { ociConfig } from './oci-bundle.ts';
 import { toOciProgram } from './oci-program.ts';
-import { lateFailure, runtimeFailure } from './oci-runtime-failure.ts';
+import { lateFailure, runtimeFailure, silentFailure } from './oci-runtime-failure.ts';
 import { runRecord, type RunRecords } from './run-records.ts';
 import { openSocketProxies } from './socket-proxy.ts';
 
@@ -29,6 +29,7 @@ export interface OciExecutorOptions {
   readonly directory: string;
   readonly scratch: string;
   readonly cgroups: CgroupDriver;
+  readonly userNamespace: 'initial' | 'nested';
   readonly syncSteps: 'suppress' | 'real';
   readonly records: RunRecords;
   readonly notes: (text: string) => void;
@@ -71,6 +72,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
     const failure = runtimeFailure(bundle.log(), spec.process);
     if (failure !== undefined) throw failure;
     const status = exitStatusOf(outcome.ended, cgroup.readings(outcome.readings), spec);
+    if (!bundle.hasStarted()) throw silentFailure(status, stderr.text);
     const late =
       status.kind === 'exited' && status.code === 1 ? lateFailure(stderr.text, spec.process.args) : undefined;
     if (late !== undefined) throw late;
@@ -78,7 +80,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
   }
 
   #prepare(spec: RuntimeSpec, bundle: Bundle): { readonly program: HelperProgram; readonly cgroup: CgroupPlan } {
-    const { scratch, syncSteps: sync, capabilities } = this.#o;
+    const { scratch, userNamespace, syncSteps: sync, capabilities } = this.#o;
     const network = networkOf(spec.network, hostNetwork).plan();
     const cgroup = this.#o.cgroups.plan(spec);
     const files = nameFiles(spec, network);
@@ -91,7 +93,16 @@ export class OciExecutor implements Executor, AsyncDisposable {
     const { runtimePath: cgroupsPath } = cgroup;
     const pids = cgroupsPath === undefined ? undefined : defaultPids();
     bundle.write(
-      ociConfig(spec, { rootfs, mounts, network: network.namespace, cgroupsPath, pids, sync, capabilities }),
+      ociConfig(spec, {
+        rootfs,
+        mounts,
+        network: network.namespace,
+        userNamespace,
+        cgroupsPath,
+        pids,
+        sync,
+        capabilities,
+      }),
     );
     return { program, cgroup };
   }
@@ -142,7 +153,7 @@ class Bundle implements Disposable {
   /** With `--keep` the cgroup's counters can be read before it is removed, with everything else of the container. */
   command({ runtime, keep }: OciExecutorOptions): readonly string[] {
     const log = ['--log', join(this.#path, 'log'), '--log-format', 'json'];
-    const options = keep === 'known' ? ['--keep'] : [];
+    const options = ['--pid-file', join(this.#path, 'pid'), ...(keep === 'known' ? ['--keep'] : [])];
     return [
       runtime,
       '--root',
@@ -160,8 +171,15 @@ class Bundle implements Disposable {
     writeFileSync(join(this.#path, 'config.json'), JSON.stringify(config), { mode: 0o600 });
   }
 
+  /** Empty where the runtime did not get as far as that. */
   log(): string {
-    return readFileSync(join(this.#path, 'log'), 'utf8');
+    const path = join(this.#path, 'log');
+    return existsSync(path) ? readFileSync(path, 'utf8') : '';
+  }
+
+  /** Whether there was a container: a runtime writes its process id down once it has made one. */
+  hasStarted(): boolean {
+    return existsSync(join(this.#path, 'pid'));
   }
 
   [Symbol.dispose](): void {

@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { isErrno } from '../src/core/error.ts';
 
@@ -12,7 +12,7 @@ export function findProgram(name: string): string | undefined {
 export function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
-    return true;
+    return statSync(path).isFile();
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'EACCES', 'ENOTDIR')) return false;
     throw error;

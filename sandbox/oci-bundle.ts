@@ -20,6 +20,8 @@ export interface BundlePlan {
   /** The spec's mounts and those of /etc, in order, with paths for sources. */
   readonly mounts: readonly OciMount[];
   readonly network: 'own' | 'host';
+  /** In a user namespace a sysfs cannot be mounted for a network that belongs to another one: the host's is shown instead. */
+  readonly userNamespace: 'initial' | 'nested';
   readonly cgroupsPath: string | undefined;
   /** Processes and threads that a step may have where its spec says nothing; absent where it has no cgroup. */
   readonly pids: number | undefined;
@@ -36,7 +38,7 @@ export function ociConfig(spec: RuntimeSpec, plan: BundlePlan): object {
     process: ociProcess(spec, plan.capabilities),
     root: { path: plan.rootfs, readonly: false },
     hostname: spec.hostname,
-    mounts: [...systemMounts(spec), ...plan.mounts],
+    mounts: [...systemMounts(spec, plan), ...plan.mounts],
     linux: {
       namespaces: ['pid', 'mount', 'ipc', 'uts', 'cgroup', ...(plan.network === 'own' ? ['network'] : [])].map(
         (type) => ({ type }),
@@ -75,7 +77,7 @@ function ociProcess({ process }: RuntimeSpec, ours: bigint): object {
   };
 }
 
-function systemMounts(spec: RuntimeSpec): OciMount[] {
+function systemMounts(spec: RuntimeSpec, { userNamespace, network }: BundlePlan): OciMount[] {
   const nothing = ['nosuid', 'noexec', 'nodev'];
   const access = spec.confinement === 'default' ? 'ro' : 'rw';
   return [
@@ -94,7 +96,9 @@ function systemMounts(spec: RuntimeSpec): OciMount[] {
       options: [...nothing, 'mode=1777', `size=${spec.shmSizeBytes}`],
     },
     { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: nothing },
-    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...nothing, access] },
+    userNamespace === 'nested' && network === 'host'
+      ? { destination: '/sys', type: 'none', source: '/sys', options: ['rbind', ...nothing, access] }
+      : { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...nothing, access] },
     { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...nothing, 'relatime', access] },
   ];
 }

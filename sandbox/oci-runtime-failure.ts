@@ -1,5 +1,5 @@
 import { BuildError } from '../src/core/error.ts';
-import type { RuntimeSpec } from '../src/core/executor.ts';
+import type { ExitStatus, RuntimeSpec } from '../src/core/executor.ts';
 
 /** The failure that an OCI runtime wrote to its log, where it could not start the program; `undefined` where it could. */
 export function runtimeFailure(log: string, process: RuntimeSpec['process']): BuildError | undefined {
@@ -11,8 +11,21 @@ export function runtimeFailure(log: string, process: RuntimeSpec['process']): Bu
   if (typeof message !== 'string') return undefined;
   const text = message.trim();
   const reason = reasonOf(text, process);
-  if (reason === undefined) return new BuildError('SANDBOX_FAILED', { step: 'the OCI runtime', reason: text });
+  if (reason === undefined) return runtimeError(text);
   return new BuildError('EXEC_NOT_STARTED', { command: process.args.join(' '), reason });
+}
+
+/** The failure of a runtime that made no container and wrote no log; what it said last stands for a reason. */
+export function silentFailure(status: ExitStatus, stderr: string): BuildError {
+  const how = status.kind === 'exited' ? `exit code ${status.code}` : status.kind;
+  const said = stderr.trim().split('\n').at(-1) ?? '';
+  const reason = `no container was started (${how})${said === '' ? '' : `: ${said}`}`;
+  return runtimeError(reason);
+}
+
+function runtimeError(reason: string): BuildError {
+  const hint = 'leave out --runtime: our own sandbox asks less of a machine; or name another one';
+  return new BuildError('SANDBOX_FAILED', { step: 'the OCI runtime', reason }, { hint });
 }
 
 /**

@@ -2,11 +2,11 @@ import { execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { BuildError } from '../src/core/error.ts';
+import { BuildError, isErrno, messageOf } from '../src/core/error.ts';
 import type { Executor } from '../src/core/executor.ts';
 import { NativeExecutor } from './executor-native.ts';
 import { OciExecutor } from './executor-oci.ts';
-import { findProgram } from './find-program.ts';
+import { findProgram, isExecutable } from './find-program.ts';
 import { Networks, type NetworkDriverName } from './open-networks.ts';
 import { ownCapabilities } from './own-capabilities.ts';
 import { hasOneId } from './id-map.ts';
@@ -44,14 +44,14 @@ export async function openExecutor(request: ExecutorRequest): Promise<Executor &
     helper: helperPath(),
     scratch,
     cgroups: openCgroups(notes),
+    userNamespace: insideUserNamespace() ? 'nested' : 'initial',
     syncSteps: request.syncSteps ?? 'suppress',
     records: new RunRecords(request.stateDir),
     notes,
-  };
+  } as const;
   if (request.runtime === undefined || request.runtime === 'native') {
     const networks = new Networks({ driver: request.networkDriver ?? 'auto', helper: common.helper, notes });
-    const userNamespace = insideUserNamespace() ? 'nested' : 'initial';
-    return new NativeExecutor({ ...common, networks, userNamespace });
+    return new NativeExecutor({ ...common, networks });
   }
   const runtime = findRuntime(request.runtime);
   const keep = (await helpOf(runtime)).includes('--keep') ? 'known' : 'unknown';
@@ -60,17 +60,23 @@ export async function openExecutor(request: ExecutorRequest): Promise<Executor &
 }
 
 function findRuntime(name: string): string {
-  if (name.includes('/')) return resolve(name);
-  const found = findProgram(name);
-  if (found !== undefined) return found;
-  throw new BuildError('KERNEL_FEATURE_MISSING', {
-    feature: `the OCI runtime ${name}`,
-    reason: 'it is not in PATH',
-    remedy: 'install it, give its path, or leave out --runtime',
-  });
+  const isPath = name.includes('/');
+  const found = isPath ? resolve(name) : findProgram(name);
+  if (found !== undefined && isExecutable(found)) return found;
+  throw runtimeMissing(name, isPath ? 'it is no program' : 'it is not in PATH');
 }
 
+/** Whatever it answers: one that knows no help is asked for nothing special. */
 async function helpOf(runtime: string): Promise<string> {
-  const { stdout } = await promisify(execFile)(runtime, ['run', '--help'], { env: {} });
-  return stdout;
+  try {
+    return (await promisify(execFile)(runtime, ['run', '--help'], { env: {} })).stdout;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'EACCES', 'ENOEXEC', 'ELOOP')) throw runtimeMissing(runtime, messageOf(error));
+    return '';
+  }
+}
+
+function runtimeMissing(name: string, reason: string): BuildError {
+  const remedy = 'install it, give its path, or leave out --runtime';
+  return new BuildError('KERNEL_FEATURE_MISSING', { feature: `the OCI runtime ${name}`, reason, remedy });
 }

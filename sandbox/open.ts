@@ -82,7 +82,8 @@ class LazyExecutor implements Executor, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const opened = await this.#opened;
+    // Why it could not be opened, its first step was told.
+    const opened = await this.#opened?.catch(() => undefined);
     await opened?.[Symbol.asyncDispose]();
   }
 }

@@ -54,7 +54,10 @@ export const commonFlags: readonly AnyFlag<CommonFlags>[] = [
     env: ['TSBUILD_RUNTIME'],
     field: 'runtime',
     doc: 'what runs RUN steps: our own sandbox, or an OCI runtime (default: native)',
-    parse: last,
+    parse: (texts) => {
+      if (last(texts) === '') throw usageError('--runtime needs a value');
+      return last(texts);
+    },
   },
   {
     name: 'sync-steps',

@@ -13,7 +13,9 @@ import { validateLayout, type ValidImage } from '../support/validate-layout.ts';
 
 const fixture = (name: string): string => join(import.meta.dirname, 'fixtures', name);
 
-describeWith(['root', 'skopeo', 'docker-registry', 'busybox', 'cc', 'setpriv', 'newuidmap'], 'e2e rootless', () => {
+const needs = ['root', 'skopeo', 'docker-registry', 'busybox', 'cc', 'setpriv', 'newuidmap', 'runc'];
+
+describeWith(needs, 'e2e rootless', () => {
   let registry: BusyboxRegistry;
   let temp: TemporaryDirectory;
   beforeAll(async () => {
@@ -60,6 +62,14 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox', 'cc', 'setpriv', '
     await writeFile(temp.at('context/only-root'), text);
     const [root, lone] = await Promise.all([buildAs('root', [], 'only-root'), buildAs('lone-user', [], 'only-root')]);
     expect(identity(lone)).toEqual(identity(root));
+  });
+
+  it('rootless: runc runs the steps as well, and comes to the same image', async () => {
+    const isolated = 'RUN --network=none ls /sys/class/net > /net && ! mkdir /sys/x && id > /id';
+    await writeFile(temp.at('context/by-runc'), `FROM busybox\n${isolated}\nUSER app\nRUN id > /tmp/id\n`);
+    const root = await buildAs('root', [], 'by-runc');
+    const user = await buildAs('user', ['--runtime=runc'], 'by-runc');
+    expect(identity(user)).toEqual(identity(root));
   });
 
   /** Builds a Dockerfile that cannot be built. */
