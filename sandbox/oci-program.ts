@@ -3,6 +3,7 @@ import type { CgroupPlan } from './cgroup.ts';
 import type { HelperCommand, HelperProgram } from './helper-program.ts';
 import { mountSource, nameFileMounts, rootSource, SlotCounter } from './mount-source.ts';
 import type { OciMount } from './oci-bundle.ts';
+import { noCoreDumps } from './rlimits.ts';
 import { thawToKill } from './step-starts.ts';
 
 /** What a step run by an OCI runtime needs of this machine. */
@@ -58,6 +59,7 @@ export function toOciProgram(spec: RuntimeSpec, plan: OciPlan): OciStep {
         ['settle'],
         ['fs', proc, 'proc', 'nosuid,nodev,noexec', 'fail'],
         ['cover', proc, '/proc'],
+        noCoreDumps,
         ['exec', String(command.length), ...command, 'PATH=/usr/sbin:/usr/bin:/sbin:/bin'],
       ],
     },

@@ -1,3 +1,5 @@
+import type { HelperCommand } from './helper-program.ts';
+
 /** The resources of setrlimit(2) by name, as Linux numbers them on x86-64 and 64-bit Arm. */
 const resources: ReadonlyMap<string, number> = new Map(
   [
@@ -21,6 +23,11 @@ const resources: ReadonlyMap<string, number> = new Map(
 );
 
 const unlimited = 2n ** 64n - 1n;
+
+/**
+ * A program that crashes leaves no picture of its memory in the layer, secrets and all, whatever the host's own limit is. A step may raise it.
+ */
+export const noCoreDumps: HelperCommand = ['soft-limit', '4', '0'];
 
 /** The number of a limit named as --ulimit (`nofile`) or the runtime-spec (`RLIMIT_NOFILE`) does, or `undefined`. */
 export function rlimitNumber(type: string): number | undefined {

@@ -4,7 +4,7 @@ import type { CgroupPlan } from './cgroup.ts';
 import type { HelperCommand, HelperProgram } from './helper-program.ts';
 import { mountSource, nameFileMounts, rootSource, SlotCounter, type DeviceAttribute } from './mount-source.ts';
 import type { NetworkPlan } from './network.ts';
-import { rlimitNumber, rlimitValue } from './rlimits.ts';
+import { noCoreDumps, rlimitNumber, rlimitValue } from './rlimits.ts';
 import { maskedPaths, readOnlyPaths } from './rootfs.ts';
 import { toStepStart } from './step-starts.ts';
 import { systemMounts, type PreparedMount } from './system-mounts.ts';
@@ -81,6 +81,7 @@ function becomeProcess(spec: RuntimeSpec, plan: StepPlan): HelperCommand[] {
     ['ready'],
     ['hostname', spec.hostname],
     ['cwd', process.cwd],
+    noCoreDumps,
     ...limits,
     ['umask', process.umask.toString(8)],
     ...(spec.confinement === 'default' && plan.network.namespace === 'host'

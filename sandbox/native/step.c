@@ -55,6 +55,16 @@ static void set_limit(const struct command *c) {
   if (setrlimit((unsigned)resource, &wanted) < 0) fail(arg(c, 1), "", errno);
 }
 
+/* soft-limit RESOURCE SOFT: the program may raise it again, up to what we were given ourselves. */
+static void set_soft_limit(const struct command *c) {
+  int resource = (int)number_arg(c, 1, 10);
+  struct rlimit now;
+  if (getrlimit((unsigned)resource, &now) < 0) fail(arg(c, 1), "", errno);
+  rlim_t wanted = number_arg(c, 2, 10);
+  now.rlim_cur = wanted < now.rlim_max ? wanted : now.rlim_max;
+  if (setrlimit((unsigned)resource, &now) < 0) fail(arg(c, 1), "", errno);
+}
+
 static void set_umask(const struct command *c) { umask((mode_t)number_arg(c, 1, 8)); }
 
 static void set_capabilities(uint64_t bits) {
@@ -204,6 +214,7 @@ static void execute(const struct command *c) {
 static const struct known_command process_commands[] = {
     {"join", 2, join_cgroup},     {"unshare-cgroup", 1, unshare_cgroup},
     {"hostname", 2, set_hostname}, {"cwd", 2, change_directory},          {"limit", 4, set_limit},
+    {"soft-limit", 3, set_soft_limit},
     {"umask", 2, set_umask},      {"bounding", 2, limit_bounding},       {"user", 3, become_user},
     {"seccomp", 2, install_filter}, {"capabilities", 2, drop_capabilities}, {"ready", 1, make_ready},
     {"scope-sockets", 1, scope_sockets},

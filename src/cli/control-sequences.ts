@@ -26,6 +26,15 @@ export function cleanLine(line: string, colours: 'keep' | 'strip'): string {
   return parts.join('') + (coloured ? RESET : '');
 }
 
+/** A text of several lines, such as a message with names from a Dockerfile, an image or a registry in it, as safe as its lines. */
+export function cleanText(text: string): string {
+  if (!HAS_CONTROL.test(text)) return text;
+  return text
+    .split('\n')
+    .map((line) => cleanLine(line, 'strip'))
+    .join('\n');
+}
+
 /** What a terminal would show of a line that returned to its start: what was written last (`5%\r10%`). */
 export function afterReturns(line: string): string {
   if (!line.includes('\r')) return line;

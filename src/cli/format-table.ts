@@ -1,3 +1,4 @@
+import { cleanText } from './control-sequences.ts';
 import { padText, textWidth } from './text-width.ts';
 
 /** One column of a table. */
@@ -9,7 +10,10 @@ export interface Column<Row> {
 
 /** Rows below their titles, columns three blanks apart as docker prints them; the last column is not filled up. */
 export function formatTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
-  const lines = [columns.map(({ title }) => title), ...rows.map((row) => columns.map(({ cell }) => cell(row)))];
+  const lines = [
+    columns.map(({ title }) => title),
+    ...rows.map((row) => columns.map(({ cell }) => cleanText(cell(row)))),
+  ];
   const widths = columns.map((_, index) => Math.max(...lines.map((line) => textWidth(line[index] ?? ''))));
   return lines
     .map((line) =>

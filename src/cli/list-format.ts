@@ -17,7 +17,8 @@ export const listFlags: readonly AnyFlag<ListFlags>[] = [
   },
 ];
 
-/** A value as indented JSON with a line end. */
+/** A value as indented JSON with a line end; the control characters that JSON lets pass are escaped too, since terminals obey them. */
 export function formatJson(value: unknown): string {
-  return `${JSON.stringify(value, undefined, 2)}\n`;
+  const text = JSON.stringify(value, undefined, 2);
+  return `${text.replaceAll(/[\u007F-\u009F]/g, (char) => `\\u00${char.charCodeAt(0).toString(16)}`)}\n`;
 }

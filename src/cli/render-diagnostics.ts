@@ -1,4 +1,5 @@
 import type { Diagnostic } from '../core/diagnostic.ts';
+import { cleanText } from './control-sequences.ts';
 import type { Palette } from './palette.ts';
 import { formatExcerpt } from './source-excerpt.ts';
 import type { SourceTexts } from './source-texts.ts';
@@ -36,8 +37,8 @@ function renderDiagnostic(
 ): string {
   const excerpt = range === undefined ? '' : formatExcerpt(range, texts(range.file), palette);
   return [
-    `${excerpt}${palette(severity, `${severity} ${code}:`)} ${message}`,
-    ...(help === undefined ? [] : [`${palette('bold', 'hint:')} ${help}`]),
+    `${excerpt}${palette(severity, `${severity} ${code}:`)} ${cleanText(message)}`,
+    ...(help === undefined ? [] : [`${palette('bold', 'hint:')} ${cleanText(help)}`]),
     ...(url === undefined ? [] : [palette('dim', `more: ${url}`)]),
     '',
   ].join('\n');
@@ -49,7 +50,7 @@ export function renderWarnings(warnings: readonly Diagnostic[], palette: Palette
   if (distinct.length === 0) return '';
   const lines = sortDiagnostics(distinct).map(({ code, message, range }) => {
     const where = range === undefined ? '' : `${range.file}:${range.start.line}: `;
-    return ` - ${where}${code}: ${message}`;
+    return cleanText(` - ${where}${code}: ${message}`);
   });
   const count = `${distinct.length} ${distinct.length === 1 ? 'warning' : 'warnings'}:`;
   return `${palette('warning', count)}\n${lines.join('\n')}\n`;

@@ -1,6 +1,6 @@
 import type { Diagnostic } from '../core/diagnostic.ts';
 import { type BuildError, isBuildError } from '../core/error.ts';
-import { cleanLine } from './control-sequences.ts';
+import { cleanLine, cleanText } from './control-sequences.ts';
 import type { Palette } from './palette.ts';
 import type { StepState } from './progress-state.ts';
 import { renderDiagnostics } from './render-diagnostics.ts';
@@ -38,8 +38,8 @@ export function renderError(error: unknown, o: ErrorBlockOptions): string {
     diagnostics.length === 0 ? '' : renderDiagnostics(diagnostics, o),
     renderOutput(o),
     error.range === undefined ? '' : formatExcerpt(error.range, o.texts(error.range.file), palette),
-    `${palette('error', `error ${error.code}:`)} ${error.message}\n`,
-    error.hint === undefined ? '' : `${palette('bold', 'hint:')} ${error.hint}\n`,
+    `${palette('error', `error ${error.code}:`)} ${cleanText(error.message)}\n`,
+    error.hint === undefined ? '' : `${palette('bold', 'hint:')} ${cleanText(error.hint)}\n`,
     renderCauses(error, o),
   ].join('');
 }
@@ -68,7 +68,7 @@ function renderOutput({ step, palette }: ErrorBlockOptions): string {
 }
 
 function renderBug(error: unknown, { palette, detail }: ErrorBlockOptions): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = cleanText(error instanceof Error ? error.message : String(error));
   const head = `${palette('error', 'error INTERNAL:')} ${message}\n`;
   if (detail === 'debug') return `${head}${stackOf(error)}\n`;
   return `${head}${palette('bold', 'hint:')} this is a bug in tsbuild; please report it with the output of the same command with --debug\n`;
@@ -79,7 +79,7 @@ function renderCauses(error: BuildError, { detail }: ErrorBlockOptions): string 
 }
 
 function stackOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
+  if (!(error instanceof Error)) return cleanText(String(error));
   const cause = error.cause === undefined ? '' : `\ncaused by: ${stackOf(error.cause)}`;
-  return `${error.stack ?? error.message}${cause}`;
+  return `${cleanText(error.stack ?? error.message)}${cause}`;
 }

@@ -1,5 +1,5 @@
 import { messageOf } from '../core/error.ts';
-import { cleanLine } from './control-sequences.ts';
+import { cleanLine, cleanText } from './control-sequences.ts';
 import { formatSeconds } from './format-time.ts';
 import { formatStatus, isComplete } from './format-status.ts';
 import type { Palette } from './palette.ts';
@@ -71,7 +71,7 @@ function endLine(step: StepState, palette: Palette): string {
     case 'cached':
       return `${number} ${palette('run', 'CACHED')}`;
     case 'failed':
-      return `${number} ${palette('error', `ERROR: ${messageOf(step.error)}`)}`;
+      return `${number} ${palette('error', `ERROR: ${cleanText(messageOf(step.error))}`)}`;
     case 'canceled':
       return `${number} ${palette('cancel', 'CANCELED')}`;
     case 'waiting':

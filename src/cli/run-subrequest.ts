@@ -1,6 +1,7 @@
 import type { BuildRequest } from '../build-request.ts';
 import type { OutlineResult, TargetsResult } from '../store-handle.ts';
 import type { Invocation } from './command.ts';
+import { cleanText } from './control-sequences.ts';
 import { formatTable } from './format-table.ts';
 import type { Call } from './parse-call.ts';
 import { reportError } from './report-error.ts';
@@ -67,5 +68,5 @@ function formatOutline({ name, description, args, secrets, ssh, cache }: Outline
           cache,
         ),
   ];
-  return [head.join(''), ...tables].filter((part) => part !== '').join('\n');
+  return [cleanText(head.join('')), ...tables].filter((part) => part !== '').join('\n');
 }

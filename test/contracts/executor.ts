@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Executor, RuntimeMount, RuntimeSpec } from '../../src/core/executor.ts';
 import { defaultPids } from '../../sandbox/cgroup.ts';
+import { checkProgram } from '../support/run-program.ts';
 import { addFile, addProgram, describePath, openStepRig, type StepRig } from '../support/step-rig.ts';
 
 /** An executor to be tested, and its end. `resources`: whether it promises limits on this machine. */
@@ -98,6 +99,12 @@ function processTests(step: StepTest): void {
       ];
       const { status, stdout } = await rig.sh(executor, 'ulimit -Sn; ulimit -Hn', { process: { rlimits } });
       expect({ code: status.kind === 'exited' && status.code, stdout }).toEqual({ code: 0, stdout: '100\n200\n' });
+    }));
+  it('core dumps: none is written, whatever the host allows, unless the step asks for it', () =>
+    step(async (rig, executor) => {
+      await checkProgram('prlimit', ['--core=unlimited:unlimited', '--pid', String(process.pid)]);
+      const script = 'ulimit -c; ulimit -c unlimited; ulimit -c; ulimit -c 0; cd /data; sh -c "kill -SEGV \\$\\$"; ls';
+      expect((await rig.sh(executor, script)).stdout).toBe('0\nunlimited\n');
     }));
 }
 

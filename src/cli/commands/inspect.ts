@@ -3,6 +3,7 @@ import type { ImageInspection, PlatformInspection } from '../../store-handle.ts'
 import type { CommandModule } from '../command.ts';
 import { parseFlags } from '../flag.ts';
 import { formatSize } from '../format-size.ts';
+import { cleanText } from '../control-sequences.ts';
 import { formatTable } from '../format-table.ts';
 import { formatJson, listFlags, type ListFlags } from '../list-format.ts';
 
@@ -61,6 +62,6 @@ function formatPlatformImage({ manifest, configDigest, config, layers, platform 
 function rows(facts: readonly (readonly [string, string | undefined])[]): string {
   return facts
     .filter(([, value]) => value !== undefined && value !== '')
-    .map(([key, value]) => `${`${key}:`.padEnd(13)} ${value}\n`)
+    .map(([key, value]) => `${`${key}:`.padEnd(13)} ${cleanText(value ?? '')}\n`)
     .join('');
 }

@@ -1,5 +1,6 @@
 import type { StoreFlaw } from '../../store-handle.ts';
 import type { CommandModule } from '../command.ts';
+import { cleanText } from '../control-sequences.ts';
 import { parseFlags, type AnyFlag } from '../flag.ts';
 import { formatJson, listFlags, type ListFlags } from '../list-format.ts';
 
@@ -36,7 +37,7 @@ function isDamage({ severity, repair }: StoreFlaw): boolean {
 }
 
 function formatFlaws(flaws: readonly StoreFlaw[]): string {
-  const lines = flaws.map((flaw) => `${flaw.what}: ${flaw.reason}${formatRepair(flaw)}\n`);
+  const lines = flaws.map((flaw) => cleanText(`${flaw.what}: ${flaw.reason}${formatRepair(flaw)}\n`));
   return [...lines, flaws.some(isDamage) ? '' : 'the store is whole\n'].join('');
 }
 
