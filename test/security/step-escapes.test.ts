@@ -1,16 +1,13 @@
-import { execFile } from 'node:child_process';
-import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { openExecutor } from '../../sandbox/open-executor.ts';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { buildDist } from '../support/build-dist.ts';
+import { runScriptAs, type Person } from '../support/person.ts';
 import { describeWith } from '../support/requires.ts';
-import { openStepRig } from '../support/step-rig.ts';
+import type { ProgramResult } from '../support/run-program.ts';
 
 const runStep = new URL('../sandbox/fixtures/run-step.ts', import.meta.url).pathname;
-const uid = 61_234;
 
 /** What a step tries, as scripts that print something only where they succeed; CANARY is a directory of the host. */
 const attempts: readonly (readonly [name: string, script: string])[] = [
@@ -39,86 +36,93 @@ const attempts: readonly (readonly [name: string, script: string])[] = [
     'unshare -U true && echo user; unshare -m true && echo mount',
   ],
   ['CVE-2018-15664: the canary by its path', 'ls CANARY && echo seen; cat CANARY/secret'],
+  [
+    'CVE-2019-14271, CVE-2024-21626: memory, environment and mounts of the builder',
+    'for p in /proc/[0-9]*; do head -c 1 $p/mem && echo $p; tr "\\0" "\\n" < $p/environ | grep -q ^TSBUILD && echo $p; done',
+  ],
+  [
+    'the terminal of whoever builds: /dev/tty, /dev/console',
+    'for f in /dev/tty /dev/console /dev/tty0 /dev/tty1; do (: < $f) && echo $f; done',
+  ],
+  [
+    'CVE-2023-27561: mounts over /proc and /sys, and into them',
+    'mount -t proc none /proc && echo proc; mount -t tmpfs none /sys && echo sys; mount --bind / /tmp && echo bind; umount -l /proc && echo umount',
+  ],
+  [
+    'stopping, killing or tracing whoever watches the step',
+    '[ $PPID = 0 ] || echo parent; for p in /proc/[0-9]*; do grep -q -e node -e tsbuild $p/comm && echo $p; done',
+  ],
+  [
+    'CVE-2021-41091: setuid programs for users of the host',
+    'cp /bin/busybox /data/su; chmod 6755 /data/su; [ -u /data/su ] || echo no setuid',
+  ],
   ['processes of the host', 'for p in /proc/[0-9]*; do grep -q tsbuild-sandbox $p/comm && echo $p; done; kill -9 -1'],
 ];
 
-describeWith(['root', 'overlay', 'busybox', 'setpriv'], 'what a step tries', () => {
+/** Images whose own directories are made to lead the sandbox astray, as scripts run in their root; links are to the canary. */
+const images: readonly (readonly [name: string, lay: string])[] = [
+  ['CVE-2025-31133: /dev/null is a link', 'mkdir dev; ln -s CANARY/secret dev/null'],
+  [
+    'CVE-2025-52565: /dev/console and /dev/pts are links',
+    'mkdir dev; ln -s CANARY/secret dev/console; ln -s CANARY dev/pts',
+  ],
+  ['CVE-2019-19921: /proc is a link', 'ln -s CANARY proc'],
+  ['CVE-2019-19921: /sys is a link', 'ln -s CANARY sys'],
+  ['/dev is a link', 'ln -s CANARY dev'],
+  [
+    'CVE-2024-9341: /etc/hosts and /etc/resolv.conf are links',
+    'ln -s CANARY/secret etc/hosts; ln -s ../../../../../../../..CANARY/secret etc/resolv.conf',
+  ],
+  ['/etc is a link', 'mv etc elsewhere; ln -s CANARY etc'],
+  ['/proc, /sys and /dev are files', 'touch proc sys dev'],
+  ['links in a circle', 'ln -s sys sys; rm -rf dev; ln -s /dev/x dev'],
+  ['/etc/resolv.conf is a FIFO', 'mkfifo etc/resolv.conf etc/hosts'],
+];
+
+const persons = [
+  ['root', 'as root'],
+  ['user', 'as an ordinary user'],
+] as const;
+
+describeWith(['root', 'overlay', 'busybox', 'setpriv', 'newuidmap'], 'what a step meets', () => {
   let directory = '';
   let canary = '';
   beforeAll(buildDist);
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'tsbuild-escape-'));
-    canary = join(directory, 'canary');
+    canary = `${directory}-canary`;
     await mkdir(canary);
     await writeFile(join(canary, 'secret'), 'host secret');
-    for (const path of [directory, canary]) await chmod(path, 0o777);
-    await chown(directory, uid, uid);
+    // Whoever gets here may do what he likes: nothing but the sandbox keeps a step from it.
+    for (const path of [canary, join(canary, 'secret')]) await chmod(path, 0o777);
   });
   afterEach(async () => {
     expect(await readdir(canary)).toEqual(['secret']);
     expect(await readFile(join(canary, 'secret'), 'utf8')).toBe('host secret');
-    await rm(directory, { recursive: true, force: true });
+    for (const path of [directory, canary]) await rm(path, { recursive: true, force: true });
   });
-  const scriptOf = (script: string): string => `exec 2>/dev/null; ${script.replaceAll('CANARY', canary)}; true`;
 
-  it.each(attempts)('as root: %s', async (_, script) => {
-    await using rig = await openStepRig(directory);
-    await using executor = await openExecutor({ stateDir: join(rig.top, 'state') });
-    expect((await rig.sh(executor, scriptOf(script))).stdout).toBe('');
-  });
-  it.each(attempts)('as an ordinary user: %s', async (_, script) => {
-    const become = ['--reuid', `${uid}`, '--regid', `${uid}`, '--clear-groups', process.execPath, runStep];
-    const args = [...become, directory, scriptOf(script), 'rootless'];
-    const { stdout } = await promisify(execFile)('setpriv', args, { cwd: '/' });
-    expect(stdout.trimEnd().split('\n')).toEqual([expect.stringMatching(/^\{"status":/)]);
-  });
-});
+  /** Runs a step; gives what it printed, and the last line, which the fixture adds. */
+  async function step(person: Person, script: string, lay?: string): Promise<ProgramResult> {
+    const text = `exec 2>/dev/null; ${script.replaceAll('CANARY', canary)}; true`;
+    const more = lay === undefined ? [] : [lay.replaceAll('CANARY', canary)];
+    return runScriptAs(person, { script: runStep, directory, args: [text], more });
+  }
 
-/** Images whose own directories are made to lead the sandbox astray; links are to `canary`. */
-const images: readonly (readonly [name: string, lay: (root: string, canary: string) => Promise<void>])[] = [
-  [
-    'CVE-2025-31133: /dev/null is a link',
-    async (root, canary) => {
-      await mkdir(join(root, 'dev'));
-      await symlink(join(canary, 'secret'), join(root, 'dev/null'));
-    },
-  ],
-  [
-    'CVE-2025-52565: /dev/console and /dev/pts are links',
-    async (root, canary) => {
-      await mkdir(join(root, 'dev'));
-      await symlink(join(canary, 'secret'), join(root, 'dev/console'));
-      await symlink(canary, join(root, 'dev/pts'));
-    },
-  ],
-  ['CVE-2019-19921: /sys is a link', (root, canary) => symlink(canary, join(root, 'sys'))],
-  ['/dev is a link', (root, canary) => symlink(canary, join(root, 'dev'))],
-  [
-    'CVE-2024-9341: /etc/hosts and /etc/resolv.conf are links',
-    async (root, canary) => {
-      await symlink(join(canary, 'secret'), join(root, 'etc/hosts'));
-      await symlink(join('../../../../../../../..', canary, 'secret'), join(root, 'etc/resolv.conf'));
-    },
-  ],
-];
-
-describeWith(['root', 'overlay', 'busybox'], 'images that lead astray', () => {
-  beforeAll(buildDist);
-  it.each(images)('%s: nothing of the host is shown or changed', async (_, lay) => {
-    await using rig = await openStepRig();
-    const canary = join(rig.top, 'canary');
-    await mkdir(canary);
-    await writeFile(join(canary, 'secret'), 'host secret');
-    await lay(rig.lower, canary);
-    await using executor = await openExecutor({ stateDir: join(rig.top, 'state') });
-    const script =
-      'for d in / /dev /sys /dev/pts /etc; do cat $d/null $d/secret $d/hosts; done 2>/dev/null; echo x > /dev/null; echo x > /dev/console';
-    const { stdout } = await rig.sh(executor, script).catch((error: unknown) => {
-      expect(error).toMatchObject({ code: 'SANDBOX_FAILED' });
-      return { stdout: '' };
+  describe.each(persons)('%s', (person, who) => {
+    it(`${who}: nothing that is tried succeeds`, async () => {
+      const script = attempts.map(([name, text]) => `echo '== ${name}'; (${text})`).join('; ');
+      const { stdout, stderr } = await step(person, script);
+      // What succeeded stands below its heading.
+      expect(stdout.trimEnd().split('\n').slice(0, -1), stderr).toEqual(attempts.map(([name]) => `== ${name}`));
     });
-    expect(stdout).not.toContain('host secret');
-    expect(await readdir(canary)).toEqual(['secret']);
-    expect(await readFile(join(canary, 'secret'), 'utf8')).toBe('host secret');
+    it.each(images)(`${who}: %s: nothing of the host is shown or changed`, async (_, lay) => {
+      const script =
+        'for d in / /dev /sys /dev/pts /etc /proc /run /tmp /data; do cat $d/null $d/secret $d/hosts; done; echo x > /dev/null; echo x > /dev/console';
+      const { stdout, stderr } = await step(person, script, lay);
+      expect(stdout).not.toContain('host secret');
+      // It ran, or was refused in so many words.
+      expect(stdout + stderr).toMatch(/^\{"status":|SANDBOX_FAILED/m);
+    });
   });
 });

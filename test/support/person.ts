@@ -1,5 +1,6 @@
-import { chown, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { runProgram, type ProgramResult } from './run-program.ts';
 
 /** Who runs tsbuild: root, an ordinary user to whom /etc/subuid gives ids for others, or one who has only the own id. */
 export type Person = 'root' | 'user' | 'lone-user';
@@ -32,4 +33,30 @@ export async function becomePerson(person: Person, directory: string): Promise<B
 /** Gives directories that we made to the person. */
 export async function giveTo(person: Person, ...paths: readonly string[]): Promise<void> {
   if (person !== 'root') for (const path of paths) await chown(path, ordinaryUid, ordinaryUid);
+}
+
+/**
+ * Runs one of the tests' own scripts as the person; its first argument is `directory`, which it is given to write in, its last one `rootless`
+ * or `root`, then `more`.
+ */
+export async function runScriptAs(
+  person: Person,
+  o: {
+    readonly script: string;
+    readonly directory: string;
+    readonly args?: readonly string[];
+    readonly more?: readonly string[];
+  },
+): Promise<ProgramResult> {
+  await chmod(o.directory, 0o755);
+  await giveTo(person, o.directory);
+  const mode = person === 'root' ? 'root' : 'rootless';
+  const become = await becomePerson(person, `${o.directory}.identity`);
+  const words = [...become, process.execPath, o.script, o.directory, ...(o.args ?? []), mode, ...(o.more ?? [])];
+  const [file = '', ...args] = words;
+  try {
+    return await runProgram(file, args, { cwd: '/' });
+  } finally {
+    await rm(`${o.directory}.identity`, { recursive: true, force: true });
+  }
 }
