@@ -1,5 +1,6 @@
 import type { CacheIndex, CacheRecord } from '../src/core/cache.ts';
 import { BuildError, invariant } from '../src/core/error.ts';
+import type { ImportedCache } from '../src/core/imported-cache.ts';
 import type { FileBackend } from '../src/core/file-backend.ts';
 import {
   reachable,
@@ -22,6 +23,7 @@ import { lookupRecord } from './lookup-record.ts';
 /** What forecasting needs; nothing of it fetches, and nothing is made. */
 export interface ForecastPorts {
   readonly index: Pick<CacheIndex, 'lookup'>;
+  readonly imported?: Pick<ImportedCache, 'lookup' | 'layers'> | undefined;
   readonly files: Pick<FileBackend, 'contentDigest'>;
   readonly hasLayer: (layer: LayerId) => Promise<boolean>;
   /** A source's tree as far as it is here. A local tree always is. */
@@ -112,7 +114,7 @@ class ForecastRun {
     const isStep = vertex.op.kind !== 'merge';
     const byRecipe =
       isStep && !this.#refreshed.has(vertex.id) ? await lookupRecord(this.#ports, recipe?.key) : undefined;
-    if (byRecipe !== undefined) return cached(byRecipe);
+    if (byRecipe !== undefined) return this.#cached(byRecipe);
     const inputs = await Promise.all(vertex.inputs.map((input) => this.#expect(input)));
     const trees = inputs.flatMap(({ tree }) => (tree === undefined ? [] : [tree]));
     if (vertex.op.kind === 'merge') return merged(inputs, trees);
@@ -120,7 +122,7 @@ class ForecastRun {
     if (trees.length === inputs.length) {
       const result = await this.#keys.result(vertex, trees);
       const byResult = await lookupRecord(this.#ports, result.key);
-      return byResult === undefined ? { state: 'would-run' } : cached(byResult);
+      return byResult === undefined ? { state: 'would-run' } : this.#cached(byResult);
     }
     const { inputs: uses } = await this.#cacheMap(vertex);
     const isCertain = inputs.some(({ state }, index) => state === 'would-run' && uses[index]?.by === 'identity');
@@ -131,6 +133,12 @@ class ForecastRun {
     const tree = await this.#ports.sourceTree(source);
     if (tree !== undefined) return { state: 'cached', tree };
     return { state: source.type === 'image' ? 'would-run' : 'may-run' };
+  }
+
+  /** Files that are no further than in an imported cache cannot be looked at. */
+  #cached({ stack }: CacheRecord): Expected {
+    const isHere = !stack.some((layer) => this.#ports.imported?.layers.lookup(layer) !== undefined);
+    return isHere ? { state: 'cached', tree: { kind: 'layers', stack } } : { state: 'cached' };
   }
 
   #cacheMap(vertex: Vertex): Promise<CacheMap> {
@@ -173,14 +181,12 @@ function identityOf(source: Source): readonly KeyField[] | undefined {
   }
 }
 
-function cached({ stack }: CacheRecord): Expected {
-  return { state: 'cached', tree: { kind: 'layers', stack } };
-}
-
 function merged(inputs: readonly Expected[], trees: readonly Tree[]): Expected {
   if (trees.length === inputs.length) {
     const stack = trees.flatMap((tree) => (tree.kind === 'layers' ? tree.stack : []));
     return { state: 'cached', tree: { kind: 'layers', stack } };
   }
-  return { state: inputs.some(({ state }) => state === 'would-run') ? 'would-run' : 'may-run' };
+  const states = inputs.map(({ state }) => state);
+  if (states.every((state) => state === 'cached')) return { state: 'cached' };
+  return { state: states.includes('would-run') ? 'would-run' : 'may-run' };
 }

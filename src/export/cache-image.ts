@@ -1,4 +1,5 @@
 import { invariant } from '../core/error.ts';
+import { together } from '../core/together.ts';
 import type { RemoteLayers } from '../core/imported-cache.ts';
 import type { ResolvedImage } from '../core/source.ts';
 import { CACHE_CONFIG_TYPE, type CacheConfigLayer, encodeCacheConfig } from '../oci/cache-config.ts';
@@ -50,7 +51,7 @@ export async function makeCacheImage(ports: CacheImagePorts, request: CacheImage
     byKey.map(({ stack }) => stack),
     ports.remote,
   );
-  const blobs = await Promise.all(layers.map((layer) => blobOf(layer, ports, request)));
+  const blobs = await together(layers, (layer, signal) => blobOf(layer, ports, { ...request, signal }), request.signal);
   const records = byKey.map(({ key, createdMs, durationMs }, place) => {
     const layer = tops[place];
     invariant(layer !== undefined && layer >= 0, 'a step gives at least one layer');

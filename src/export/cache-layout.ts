@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { isErrno } from '../core/error.ts';
 import { decodeIndex } from '../oci/decode.ts';
@@ -8,7 +8,7 @@ import { FormatError } from '../oci/format-error.ts';
 import type { CacheImage } from './cache-image.ts';
 import type { BlobReader } from './image-blobs.ts';
 import { blobPath, encodeLayoutIndex, INDEX_FILE, LAYOUT_FILE, LAYOUT_TEXT, TAG_ANNOTATION } from './layout-files.ts';
-import { besideName, failed, outputErrors, writeNewFile } from './output-file.ts';
+import { besideName, failed, isBesideName, outputErrors, writeNewFile } from './output-file.ts';
 
 /** Where a cache is to be written as an image layout. */
 export interface CacheLayoutRequest {
@@ -21,7 +21,7 @@ export interface CacheLayoutRequest {
 
 /**
  * Adds a cache to the image layout `dest`, in place of the one with the same tag. Blobs that are there stay as they are; the list of caches
- * changes at once, when all blobs are there: whatever happens on the way, the earlier cache is whole.
+ * changes at once, when all blobs are there: whatever happens on the way, the earlier cache is whole. Exports to one directory take turns.
  * @throws OUTPUT_FAILED, BLOB_NOT_FOUND, DIGEST_MISMATCH
  */
 export async function exportCacheLayout(
@@ -30,15 +30,23 @@ export async function exportCacheLayout(
   request: CacheLayoutRequest,
 ): Promise<void> {
   const dest = resolve(request.dest);
+  const blobs = join(dest, 'blobs/sha256');
   await outputErrors(dest, async () => {
-    await mkdir(join(dest, 'blobs/sha256'), { recursive: true });
-    for (const blob of image.blobs) await addBlob(join(dest, blobPath(blob.digest)), blob, { reader, ...request });
+    await mkdir(blobs, { recursive: true });
     await using _ = await request.lock(join(dest, `${INDEX_FILE}.lock`), request.signal);
+    for (const folder of [dest, blobs]) await sweep(folder);
+    for (const blob of image.blobs) await addBlob(join(dest, blobPath(blob.digest)), blob, { reader, ...request });
     await replace(join(dest, LAYOUT_FILE), Buffer.from(LAYOUT_TEXT));
     const others = (await entriesOf(dest)).filter(({ annotations }) => annotations?.[TAG_ANNOTATION] !== request.tag);
     const entry = { ...image.root, annotations: { [TAG_ANNOTATION]: request.tag } };
     await replace(join(dest, INDEX_FILE), encodeLayoutIndex([...others, entry]));
   });
+}
+
+/** Removes what an export wrote that was killed. */
+async function sweep(folder: string): Promise<void> {
+  const names = await readdir(folder);
+  for (const name of names.filter(isBesideName)) await rm(join(folder, name), { force: true });
 }
 
 interface Adding extends CacheLayoutRequest {

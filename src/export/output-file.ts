@@ -33,6 +33,11 @@ export function besideName(dest: string): string {
   return join(dirname(dest), `.${basename(dest)}.tsbuild-${randomUUID()}`);
 }
 
+/** Whether a file name is one that `besideName` gives. */
+export function isBesideName(name: string): boolean {
+  return /^\..*\.tsbuild-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name);
+}
+
 /** What is at `path`; links are not followed. */
 export async function kindOf(path: string): Promise<'nothing' | 'file' | 'directory' | 'symlink' | 'stream'> {
   try {

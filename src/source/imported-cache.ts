@@ -2,6 +2,7 @@ import type { CacheKey, CacheRecord } from '../core/cache.ts';
 import { BuildError, invariant, isBuildError, messageOf } from '../core/error.ts';
 import type { ImportedCache, RemoteLayer } from '../core/imported-cache.ts';
 import type { LayerId, LayerStack } from '../core/snapshot.ts';
+import { together } from '../core/together.ts';
 import { decompress } from '../oci/compression.ts';
 import { type Digest, Digester, digestHex, digestOf } from '../oci/digest.ts';
 import { FormatError } from '../oci/format-error.ts';
@@ -17,7 +18,7 @@ type Progress = NonNullable<LayersOptions['progress']>;
 /** How one layer is brought here. */
 interface Fetching {
   readonly progress: Progress;
-  readonly signal?: AbortSignal | undefined;
+  readonly signal: AbortSignal | undefined;
 }
 
 /** What importing caches works with. */
@@ -133,11 +134,14 @@ class ImportedRecords implements ImportedCache {
       return known === undefined ? [] : [{ layer, known }];
     });
     if (remote.length === 0) return 'there';
-    const outcomes = await this.#ports.during((progress) => {
-      const fetch = ({ layer, known }: (typeof remote)[number]): Promise<'there' | 'lost'> =>
-        this.#attempt(layer, () => this.#fetchVerified(known, { progress, signal }), signal);
-      return Promise.all(remote.map(fetch));
-    });
+    const outcomes = await this.#ports.during((progress) =>
+      together(
+        remote,
+        ({ layer, known }, until) =>
+          this.#attempt(layer, () => this.#fetchVerified(known, { progress, signal: until }), until),
+        signal,
+      ),
+    );
     return outcomes.includes('lost') ? 'lost' : 'there';
   }
 
@@ -234,12 +238,14 @@ class ImportedRecords implements ImportedCache {
   }
 
   /** A blob may be pushed as a diff ID's without ever being unpacked: what the cache says of it is verified all the same. */
-  async #fetchVerified({ layer, source }: Known, o: Fetching): Promise<void> {
+  async #fetchVerified(
+    { layer, source }: Known,
+    { progress, signal }: Fetching & { readonly signal: AbortSignal },
+  ): Promise<void> {
     const { blob, diffId } = layer;
     const { index, content, slots } = this.#ports;
     const name = `pulled:${blob.digest}`;
-    const signal = o.signal ?? new AbortController().signal;
-    await storeBlob(this.#ports, { blob, origin: source.origin, progress: o.progress, signal });
+    await storeBlob(this.#ports, { blob, origin: source.origin, progress, signal });
     if ((await index.lookupBlob(diffId, name)) !== undefined) return;
     await slots.io.run(() => verifyContent(layer, content.read(blob, { signal })), signal);
     await index.recordBlob(diffId, name, blob);

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { CacheImport } from '../build-request.ts';
 import { BuildError, messageOf } from '../core/error.ts';
 import type { ImportedCache } from '../core/imported-cache.ts';
+import { together } from '../core/together.ts';
 import type { ProgressListener } from '../core/progress.ts';
 import { formatReference, parseReference } from '../oci/reference.ts';
 import type { CachePlace } from '../source/cache-document.ts';
@@ -23,7 +24,7 @@ export async function importCaches(
 ): Promise<ImportedCache | undefined> {
   if (caches.length === 0) return undefined;
   const { openImportedCache } = await import('../source/imported-cache.ts');
-  const sources = await Promise.all(caches.map((cache) => importOne(cache, ports)));
+  const sources = await together(caches, (cache, signal) => importOne(cache, { ...ports, signal }), ports.signal);
   const { content, index, sandbox, slots } = ports.workers;
   let fetches = 0;
   return openImportedCache(

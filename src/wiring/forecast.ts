@@ -1,4 +1,5 @@
 import type { BuildRequest, StoreOptions } from '../build-request.ts';
+import type { ImportedCache } from '../core/imported-cache.ts';
 import type { BuildGraph, Source, VertexId } from '../core/graph.ts';
 import { lookupChain } from '../core/layer-chain.ts';
 import { chainIds } from '../oci/chain-id.ts';
@@ -11,6 +12,7 @@ import type { TracedStep } from '../../solver/explain.ts';
 import { forecast, type Forecast } from '../../solver/forecast.ts';
 import { matchSteps } from '../../solver/match-steps.ts';
 import type { ExplainResult, PlannedStep, PlanResult } from '../store-handle.ts';
+import { importCaches } from './cache-import.ts';
 import { openInputs, parseInputs, type BuildInputs } from './inputs.ts';
 import { plan as planPlatform, platformsOf, type Plan } from './plan.ts';
 import { explainTraced, historyName, type History } from './step-history.ts';
@@ -62,6 +64,7 @@ async function withForecasts<T>(
   await using workers = await openWorkers(store);
   await using inputs = await openInputs(request, { workers, emit, signal });
   const dockerfile = parseInputs(inputs, request);
+  const imported = await importCaches(request.cacheFrom ?? [], { workers, emit, signal });
   const { images } = workers;
   const plans = await Promise.all(
     platformsOf(request).map((platform) =>
@@ -72,7 +75,7 @@ async function withForecasts<T>(
     plans.map(async (each) => {
       const known = await workers.index.lookupSteps(historyName(each, request, { inputs, state: workers.state }));
       const history = { known, dockerfile, files: workers.sandbox.files };
-      return forecastPlan(each, { workers, inputs, history, signal });
+      return forecastPlan(each, { workers, inputs, imported, history, signal });
     }),
   );
   return await work(forecasts);
@@ -81,12 +84,14 @@ async function withForecasts<T>(
 interface Forecasting {
   readonly workers: Workers;
   readonly inputs: BuildInputs;
+  readonly imported: ImportedCache | undefined;
   readonly history: History;
   readonly signal: AbortSignal;
 }
 
-async function forecastPlan(each: Plan, { workers, inputs, history, signal }: Forecasting): Promise<PlatformForecast> {
+async function forecastPlan(each: Plan, forecasting: Forecasting): Promise<PlatformForecast> {
   const { graph, target } = each;
+  const { workers, inputs, imported, history, signal } = forecasting;
   const missing = new Map<string, number>();
   const images = new Map(each.bases.map((image) => [image.manifest.digest, image]));
   const sourceTree = async (source: Source): Promise<Tree | undefined> => {
@@ -101,6 +106,7 @@ async function forecastPlan(each: Plan, { workers, inputs, history, signal }: Fo
   const { snapshotter, files } = workers.sandbox;
   const ports = {
     index: workers.index,
+    imported,
     files,
     hasLayer: (layer: LayerStack[number]) => snapshotter.has(layer),
     sourceTree,

@@ -1,4 +1,6 @@
-import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { watch } from 'node:fs';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type BusyboxRegistry, openBusyboxRegistry } from '../support/busybox-image.ts';
@@ -160,6 +162,49 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e remote cache
     for (const tag of tags) {
       expect(await machines.build(tag, from(machines, `,tag=${tag}`))).toMatchObject({ ran: [], warnings: [] });
     }
+  });
+
+  it('local cache: an export that is killed leaves the earlier cache whole, and the next one clears up', async () => {
+    await using machines = await open();
+    const big = join(machines.context, 'other/big');
+    await writeFile(big, randomBytes(1 << 20));
+    const first = await machines.build('a', to(machines));
+    let killed = 0;
+    for (let round = 0; round < 8; round++) {
+      await writeFile(big, randomBytes(16 << 20));
+      // Killed while it writes: later each time, so that some have begun a blob and some the index.
+      const blobs = join(machines.cache, 'blobs/sha256');
+      const before = (await readdir(blobs)).length;
+      const program = machines.start('a', to(machines, 'mode=max,compression=uncompressed'));
+      let seen = 0;
+      const watcher = watch(blobs, () => {
+        seen++;
+        if (seen > 2 * round) program.kill('SIGKILL');
+      });
+      if ((await program.ended).signal === 'SIGKILL') killed++;
+      watcher.close();
+      expect((await readdir(blobs)).length).toBeGreaterThanOrEqual(before);
+    }
+    expect(killed).toBeGreaterThan(0);
+    const index = await machines.readCache();
+    expect(index.manifest.layers.length).toBeGreaterThan(5);
+    await writeFile(big, randomBytes(1 << 20));
+    const last = await machines.build('a', to(machines));
+    expect(last.digest).not.toBe(first.digest);
+    expect(await machines.build('b', from(machines))).toMatchObject({ ran: [], warnings: [], digest: last.digest });
+    const names = [...(await readdir(machines.cache)), ...(await readdir(join(machines.cache, 'blobs/sha256')))];
+    expect(names.filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+
+  it('local cache: plan knows what it has', async () => {
+    await using machines = await open();
+    await machines.build('a', to(machines));
+    await writeFile(join(machines.context, 'other/folder/file'), 'changed\n');
+    const steps = await machines.plan('b', from(machines));
+    expect(steps.filter(({ state }) => state === 'cached').length).toBeGreaterThan(5);
+    expect(steps.filter(({ state }) => state !== 'cached').map(({ name }) => name.replace(/^\[.*\] /, ''))).toEqual(
+      (await machines.build('b', from(machines))).ran,
+    );
   });
 
   it('local cache: other programs can read it', async () => {

@@ -39,6 +39,11 @@ export interface CacheMachines {
   readonly cache: string;
   /** Builds the project on the machine of that name and expects success. */
   build(machine: string, args?: readonly string[]): Promise<MachineBuild>;
+  /** What `tsbuild plan` says. */
+  plan(
+    machine: string,
+    args?: readonly string[],
+  ): Promise<readonly { readonly name: string; readonly state: string }[]>;
   run(machine: string, args?: readonly string[]): Promise<ProgramResult>;
   start(machine: string, args?: readonly string[]): StartedProgram;
   blobPath(digest: string): string;
@@ -104,6 +109,11 @@ export async function openCacheMachines(flags: readonly string[]): Promise<Cache
         ran: ranSteps(stderr),
         warnings: warningsIn(stderr),
       };
+    },
+    plan: async (machine, args = []) => {
+      const store = join(rig.work, `store-${machine}`);
+      const { stdout } = await rig.succeed(['plan', '--store', store, '--format=json', ...flags, ...args, context]);
+      return (JSON.parse(stdout) as { steps: { name: string; state: string }[] }).steps;
     },
     run: (machine, args = []) => rig.run(commandOf(machine, args)),
     start: (machine, args = []) => rig.start(commandOf(machine, args)),
