@@ -7,6 +7,8 @@ export type Xattrs = ReadonlyMap<string, Buffer>;
 /** No attributes. */
 export const NO_XATTRS: Xattrs = new Map();
 
+const CAPABILITY = 'security.capability';
+
 /** The kernel allocates and clears as much as it is offered, so the first offer is small: nearly no file has any. */
 const few = Buffer.alloc(256);
 const list = Buffer.alloc(65_536);
@@ -28,6 +30,24 @@ export function contentXattrs(fd: number, path?: ByteString): Xattrs {
     found.set(name, Buffer.from(value.subarray(0, check(length, 'fgetxattr', path ?? name))));
   }
   return found;
+}
+
+/** The attributes that a layer's tar holds: file capabilities. As with BuildKit and Docker, all others stay on the machine that builds. */
+export function layerXattrs(fd: number): Xattrs {
+  const capability = fileCapability(fd);
+  return capability === undefined ? NO_XATTRS : new Map([[CAPABILITY, capability]]);
+}
+
+/** Whether `name` is among what `layerXattrs` gives. */
+export function isLayerXattr(name: string): boolean {
+  return name === CAPABILITY;
+}
+
+/** The capabilities of an open file, as the kernel keeps them. */
+export function fileCapability(fd: number): Buffer | undefined {
+  const length = syscalls().fgetxattr(fd, cName(fromText(CAPABILITY)), few, few.length);
+  if (length === ENODATA || length === EOPNOTSUPP) return undefined;
+  return Buffer.from(few.subarray(0, check(length, 'fgetxattr', CAPABILITY)));
 }
 
 /** Whether `name` belongs to overlayfs, which must never come from an archive nor leave in one. */
@@ -78,5 +98,5 @@ function namesIn(buffer: Buffer, size: number): string[] {
 
 function isContent(name: string): boolean {
   if (isOverlayXattr(name) || name.startsWith('system.')) return false;
-  return !name.startsWith('security.') || name === 'security.capability';
+  return !name.startsWith('security.') || name === CAPABILITY;
 }

@@ -27,10 +27,7 @@ export interface FileStat {
   readonly identity: readonly [number, number, number, number];
 }
 
-/** What `sameMetadata` compares. */
-export interface FileMetadata extends Pick<FileStat, 'mode' | 'uid' | 'gid' | 'mtime'> {
-  readonly xattrs: ReadonlyMap<string, Buffer>;
-}
+type OwnerAndMode = Pick<FileStat, 'mode' | 'uid' | 'gid'>;
 
 const STATX_BASIC = 0x7ff;
 const TYPES: Readonly<Record<number, FileType>> = {
@@ -83,10 +80,9 @@ export function unchanged(a: FileStat, b: FileStat): boolean {
   return a.size === b.size && sameTime(a.ctime, b.ctime) && sameTime(a.mtime, b.mtime) && sameFile(a, b);
 }
 
-/** Whether two files have the same owner, mode, modification time and extended attributes. */
-export function sameMetadata(a: FileMetadata, b: FileMetadata): boolean {
-  if (a.mode !== b.mode || a.uid !== b.uid || a.gid !== b.gid || !sameTime(a.mtime, b.mtime)) return false;
-  return a.xattrs.size === b.xattrs.size && [...a.xattrs].every(([name, value]) => b.xattrs.get(name)?.equals(value));
+/** Whether two files have the same owner and mode. */
+export function sameOwnerAndMode(a: OwnerAndMode, b: OwnerAndMode): boolean {
+  return a.mode === b.mode && a.uid === b.uid && a.gid === b.gid;
 }
 
 /** The bits of `st_mode` that say what a file is. */
@@ -116,7 +112,8 @@ export function isWhiteout(stat: FileStat): boolean {
   return stat.type === 'character-device' && stat.deviceMajor === 0 && stat.deviceMinor === 0;
 }
 
-function sameTime(a: FileTime, b: FileTime): boolean {
+/** Whether two points in time are one. */
+export function sameTime(a: FileTime, b: FileTime): boolean {
   return a.nanoseconds === b.nanoseconds && a.seconds === b.seconds;
 }
 

@@ -48,7 +48,7 @@ export class WorkerLayerCodec implements LayerCodec {
       const args = { layer: store.directoryOf(layer), lower: directories, to, epochSeconds };
       return pool.call('writeTar', args, { signal: o.signal });
     };
-    return await store.look(lower, write, o);
+    return await store.look(store.isLone(layer) ? [] : lower, write, o);
   }
 
   /** A packed layer needs no reading: its tar is known. */

@@ -4,15 +4,15 @@ import { WHITEOUT_PREFIX } from '../src/oci/whiteout.ts';
 import { BuildError } from '../src/core/error.ts';
 import type { LayerTar } from '../src/core/layer-codec.ts';
 import { joinPath, toText, type ByteString } from './byte-string.ts';
-import { contentXattrs, isOpaque } from './extended-attributes.ts';
-import { type FileStat, identityKey, isWhiteout, lookupStat, sameMetadata, statOf } from './file-stat.ts';
+import { isOpaque, layerXattrs } from './extended-attributes.ts';
+import { type FileStat, identityKey, isWhiteout, lookupStat, statOf } from './file-stat.ts';
 import type { FileCalls, JobContext } from './file-jobs.ts';
 import { storeError } from './store-error.ts';
 import { syscalls } from './syscalls.ts';
 import { hardLinkEntry, tarEntryOf } from './tar-entry-of.ts';
 import { TarOutput } from './tar-output.ts';
+import { isUnchangedDirectory, isUnchangedFile, isUnchangedNode } from './unchanged-file.ts';
 import {
-  directoryStat,
   DT_CHR,
   DT_REG,
   listNames,
@@ -23,6 +23,7 @@ import {
   openTree,
   readLink,
   type TreeDirectory,
+  type TreeEntry,
 } from './tree-directory.ts';
 
 /** Writes a layer's directory of changes as a layer tar (see `LayerCodec.writeTar`). */
@@ -103,24 +104,26 @@ class LayerDiff {
     for (const item of itemsOf(pair)) {
       const path = joinPath(pair.path, item.written);
       if (item.kind === 'whiteout') this.#add(tarEntryOf(path, REMOVED));
-      else if (item.kind === 'file') yield* this.#file(pair.layer, item.name, path);
+      else if (item.kind === 'file') yield* this.#file(pair, item.name);
       else yield* this.#other(pair, item.name);
       if (this.#out.hasFull) yield* this.#out.drain();
     }
   }
 
-  *#file(layer: TreeDirectory, name: ByteString, path: ByteString): Generator<Buffer, void> {
+  *#file(pair: Pair, name: ByteString): Generator<Buffer, void> {
     this.#context.checkpoint();
-    const fd = openFile({ name, parts: layer.parts });
+    const path = joinPath(pair.path, name);
+    const fd = openFile({ name, parts: pair.layer.parts });
     try {
       const stat = statOf(fd);
+      if (isUnchangedFile(fd, stat, entryBelow(pair, name))) return;
       const first = stat.links > 1 ? this.#linked.get(identityKey(stat)) : undefined;
       if (first !== undefined) {
         this.#add(hardLinkEntry(path, stat, first));
         return;
       }
       if (stat.links > 1) this.#linked.set(identityKey(stat), path);
-      this.#add(tarEntryOf(path, stat, { xattrs: contentXattrs(fd) }));
+      this.#add(tarEntryOf(path, stat, { xattrs: layerXattrs(fd) }));
       yield* this.#out.content(fd, stat.size);
     } finally {
       syscalls().close(fd);
@@ -132,16 +135,17 @@ class LayerDiff {
     if (entry === undefined) return;
     const { stat } = entry;
     const path = joinPath(pair.path, name);
-    if (stat.type === 'file') yield* this.#file(pair.layer, name, path);
-    else if (stat.type === 'symlink')
-      this.#add(this.#linkOnce(path, stat) ?? tarEntryOf(path, stat, { target: readLink(entry) }));
-    else if (stat.type !== 'directory') this.#add(this.#linkOnce(path, stat) ?? tarEntryOf(path, stat));
-    else {
+    if (stat.type === 'file') yield* this.#file(pair, name);
+    else if (stat.type !== 'directory') {
+      if (isUnchangedNode(entry, entryBelow(pair, name))) return;
+      const target = stat.type === 'symlink' ? { target: readLink(entry) } : {};
+      this.#add(this.#linkOnce(path, stat) ?? tarEntryOf(path, stat, target));
+    } else {
       using layer = openEntry(entry);
       using lower = openLower(pair, name);
       const opaque = pair.opaque || isOpaque(layer.top);
-      const header = tarEntryOf(path, stat, { xattrs: contentXattrs(layer.top) });
-      if (opaque || lower === undefined || !sameAttributes(layer, lower)) this.#add(header);
+      const header = tarEntryOf(path, stat, { xattrs: layerXattrs(layer.top) });
+      if (lower === undefined || !isUnchangedDirectory(layer, lower)) this.#add(header);
       else if (header !== undefined) this.#unwritten.push(header);
       yield* this.directory({ layer, lower, path, opaque });
       if (this.#unwritten.at(-1) === header) this.#unwritten.pop();
@@ -161,12 +165,6 @@ class LayerDiff {
     for (const parent of this.#unwritten.splice(0)) this.#out.header(parent);
     this.#out.header(entry);
   }
-}
-
-/** Whether a directory is in the layer only because something in it was changed, or changed and changed back. */
-function sameAttributes(layer: TreeDirectory, lower: TreeDirectory): boolean {
-  const [now, before] = [layer, lower].map((each) => ({ ...directoryStat(each), xattrs: contentXattrs(each.top) }));
-  return now !== undefined && before !== undefined && sameMetadata(now, before);
 }
 
 function itemsOf({ layer, lower, path, opaque }: Pair): Item[] {
@@ -200,7 +198,11 @@ function checked(name: ByteString, path: ByteString): ByteString {
   });
 }
 
-function openLower({ lower }: Pair, name: ByteString): TreeDirectory | undefined {
-  const entry = lower === undefined ? undefined : lookupEntry(lower, name);
+function entryBelow({ lower }: Pair, name: ByteString): TreeEntry | undefined {
+  return lower === undefined ? undefined : lookupEntry(lower, name);
+}
+
+function openLower(pair: Pair, name: ByteString): TreeDirectory | undefined {
+  const entry = entryBelow(pair, name);
   return entry?.stat.type === 'directory' ? openEntry(entry) : undefined;
 }

@@ -1,4 +1,14 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomInt } from 'node:crypto';
@@ -22,7 +32,13 @@ export interface PendingLayer extends AsyncDisposable {
   /** Where the layer's packed form may be made instead, `directory`/packed; not there yet. */
   readonly packed: string;
   /** Publishes the changes, whole, by one rename; or the packed form, where that was made. */
-  commit(form?: LayerForm): LayerId;
+  commit(o?: CommitOptions): LayerId;
+}
+
+interface CommitOptions {
+  readonly form?: LayerForm;
+  /** `nothing`: the layer was made on no others, whatever it is stacked on. */
+  readonly madeOn?: 'layers' | 'nothing';
 }
 
 /** Layers that must stay while this is held. */
@@ -77,6 +93,11 @@ export class LayerStore implements AsyncDisposable {
   /** The directory of a packed layer. */
   packedDirectoryOf(layer: LayerId): string {
     return join(this.directoryOf(layer), '..', 'packed');
+  }
+
+  /** Whether the layer was made on no others: what is below does not matter to it. */
+  isLone(layer: LayerId): boolean {
+    return existsSync(this.#loneMark(layer));
   }
 
   /** Whether the layer is there, whole. */
@@ -212,10 +233,10 @@ export class LayerStore implements AsyncDisposable {
       directory,
       upper,
       packed: join(directory, 'packed'),
-      commit: (form = 'unpacked') => {
+      commit: (o = {}) => {
         invariant(state === 'open', 'a layer is committed once');
         state = 'committed';
-        return this.#commit(form === 'packed' ? join(directory, 'packed') : upper, form);
+        return this.#commit(o.form === 'packed' ? join(directory, 'packed') : upper, o);
       },
       [Symbol.asyncDispose]: async () => {
         // After a commit what is left is empty, as a rule: two calls instead of a walk.
@@ -224,10 +245,15 @@ export class LayerStore implements AsyncDisposable {
     };
   }
 
-  #commit(made: string, form: LayerForm): LayerId {
+  #loneMark(layer: LayerId): string {
+    return join(this.directoryOf(layer), '..', 'lone');
+  }
+
+  #commit(made: string, { form, madeOn }: CommitOptions): LayerId {
     const id = randomId(12) as LayerId;
     try {
       mkdirSync(join(this.stateDir, 'layers', id), { recursive: true, mode: 0o700 });
+      if (madeOn === 'nothing') writeFileSync(this.#loneMark(id), '');
       this.#unsynced.add(id);
       renameSync(made, form === 'packed' ? this.packedDirectoryOf(id) : this.directoryOf(id));
       return id;

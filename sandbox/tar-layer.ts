@@ -3,13 +3,14 @@ import type { TarEntry } from '../src/oci/tar-header.ts';
 import { WHITEOUT_PREFIX } from '../src/oci/whiteout.ts';
 import { invariant } from '../src/core/error.ts';
 import { components, joinPath, parentPath, toBytes, type ByteString } from './byte-string.ts';
-import { contentXattrs, NO_XATTRS, type OverlayXattrs } from './extended-attributes.ts';
-import { type FileStat, sameMetadata, typeBits } from './file-stat.ts';
+import { contentXattrs, fileCapability, isLayerXattr, NO_XATTRS, type OverlayXattrs } from './extended-attributes.ts';
+import { type FileStat, sameOwnerAndMode, typeBits } from './file-stat.ts';
 import type { FileContent, LayerDirectory, LayerTarget, Metadata, Standing } from './layer-target.ts';
 import { realPath, resolvePath } from './path-in-root.ts';
 import type { TarFile } from './tar-file.ts';
 import { TarOutput } from './tar-output.ts';
 import { directoryStat, lookupEntry, openEntry, openTree, type TreeDirectory } from './tree-directory.ts';
+import { mayBeUnchanged } from './unchanged-file.ts';
 
 /** Thrown for what cannot be put into a tar in one pass, or would come back from it as something else: it is to be done unpacked. */
 export class NotInOnePass extends Error {
@@ -129,8 +130,10 @@ export class TarLayer implements LayerTarget, Disposable {
     const level = this.#goTo(parent);
     const { path, lower } = this.#begin(level, name);
     if (level.outlined) this.#outline.push({ path, directory: undefined });
-    const below = lower && { ...directoryStat(lower), xattrs: contentXattrs(lower.top) };
-    const isSame = below !== undefined && sameMetadata(below, metadata);
+    const isSame =
+      lower !== undefined &&
+      sameOwnerAndMode(directoryStat(lower), metadata) &&
+      fileCapability(lower.top) === undefined;
     this.#push(path, { lower, metadata, as: isSame ? 'unwritten' : 'written', outlined: false });
     return this.#top();
   }
@@ -148,7 +151,7 @@ export class TarLayer implements LayerTarget, Disposable {
   removeWhiteout(): void {}
 
   addFile(directory: LayerDirectory, name: ByteString, { from, size, metadata, verify }: FileContent): void {
-    this.#add({ ...entryOf(this.#beginFile(directory, name), 'file', metadata), size }, metadata);
+    this.#add({ ...entryOf(this.#beginFile(directory, name, metadata), 'file', metadata), size }, metadata);
     if (typeof from === 'number') {
       this.#write(this.#out.content(from, size, verify));
       verify();
@@ -161,7 +164,7 @@ export class TarLayer implements LayerTarget, Disposable {
     name: ByteString,
     { target, metadata }: { readonly target: ByteString; readonly metadata: Metadata },
   ): void {
-    const path = this.#beginFile(directory, name);
+    const path = this.#beginFile(directory, name, metadata);
     this.#add({ ...entryOf(path, 'symlink', metadata), linkPath: toBytes(target) }, metadata);
   }
 
@@ -171,14 +174,14 @@ export class TarLayer implements LayerTarget, Disposable {
     { kind, metadata }: { readonly kind: number; readonly metadata: Metadata },
   ): boolean {
     if (kind !== FIFO) throw new NotInOnePass();
-    this.#add(entryOf(this.#beginFile(directory, name), 'fifo', metadata), metadata);
+    this.#add(entryOf(this.#beginFile(directory, name, metadata), 'fifo', metadata), metadata);
     return true;
   }
 
   link(from: ByteString, path: ByteString, metadata: Metadata): void {
     const level = this.#levels.find((open) => open.path === parentPath(path));
     invariant(level !== undefined, `the directory of ${path} is open`);
-    this.#beginFile(level, path.slice(path.lastIndexOf('/') + 1) as ByteString);
+    this.#beginFile(level, path.slice(path.lastIndexOf('/') + 1) as ByteString, metadata);
     const entry = entryOf(path, 'hardlink', { ...metadata, xattrs: NO_XATTRS });
     this.#add({ ...entry, linkPath: toBytes(from) }, metadata);
   }
@@ -223,10 +226,12 @@ export class TarLayer implements LayerTarget, Disposable {
     return depth;
   }
 
-  /** Begins the file `name`; gives its path. */
-  #beginFile(directory: LayerDirectory, name: ByteString): ByteString {
+  /** Begins the file `name`; gives its path. Whether it is the one below, and so not part of the tar, is told by contents: unpacked. */
+  #beginFile(directory: LayerDirectory, name: ByteString, metadata: Metadata): ByteString {
     const level = this.#goTo(directory);
     this.#checkNew(level, name);
+    const below = level.lower === undefined ? undefined : lookupEntry(level.lower, name)?.stat;
+    if (below !== undefined && mayBeUnchanged({ ...metadata, type: below.type }, below)) throw new NotInOnePass();
     level.last = name;
     const path = joinPath(level.path, name);
     if (level.outlined) this.#outline.push({ path, directory: undefined });
@@ -259,7 +264,7 @@ export class TarLayer implements LayerTarget, Disposable {
   }
 
   #add(entry: TarEntry, metadata: Metadata): void {
-    if (!this.#isPlain(metadata)) throw new NotInOnePass();
+    if (!this.#isPlain(metadata) || (entry.type === 'directory' && metadata.xattrs.size > 0)) throw new NotInOnePass();
     for (const level of this.#levels) {
       if (level.unwritten !== undefined) this.#header(level.unwritten);
       level.unwritten = undefined;
@@ -284,7 +289,7 @@ export class TarLayer implements LayerTarget, Disposable {
 
   /** Whether the store's file system is sure to give back what was put into it: an unprivileged user may not set all owners and attributes. */
   #isPlain({ uid, gid, xattrs, mtime }: Metadata): boolean {
-    if (mtime.seconds < 0 || mtime.seconds > MAX_SECONDS) return false;
+    if (mtime.seconds < 0 || mtime.seconds > MAX_SECONDS || ![...xattrs.keys()].every(isLayerXattr)) return false;
     return this.#xattrs === 'trusted' || (uid === 0 && gid === 0 && xattrs.size === 0);
   }
 

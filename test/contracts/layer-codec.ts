@@ -116,14 +116,45 @@ export function layerCodecContract(name: string, open: () => Promise<SandboxUnde
       using temp = openTemp();
       await rig.sandbox.layers.writeTar(layer, [], { to: temp.at('t') });
       const again = await applied(rig, readFileSync(temp.at('t')));
-      const look = `stat -c '%n %F %h %t:%T' * | sed s/${long}/long/g; cat a; getcap ping; python3 -c "import os; print(os.getxattr('ping', 'user.k'))"`;
+      const look = `stat -c '%n %F %h %t:%T' * | sed s/${long}/long/g; cat a; getcap ping; python3 -c "import os; print(os.listxattr('ping'))"`;
       const shown = await seen(rig.sandbox, [again], look);
       expect(shown).toContain('a regular file 2');
       expect(shown).toContain('dev block special file 1 8:1');
       expect(shown).toContain('pipe fifo');
-      expect(shown).toContain("x\nping cap_net_raw=ep\nb'v'");
+      expect(shown).toContain("x\nping cap_net_raw=ep\n['security.capability']");
       expect(shown).not.toContain('sock');
       expect(await listed(rig, again, [])).toEqual(await listed(rig, layer, []));
+    });
+    it('writeTar: what is as it was below stays out, also where it was made anew', async () => {
+      await using rig = await open();
+      const base = await changed(
+        rig.sandbox,
+        [],
+        'mkdir -p d/sub; echo 1 > d/a; echo 2 > d/b; ln -s a d/l; mkfifo d/p; touch -hd @1000000000 d/*; touch d/sub/new',
+      );
+      const list = async (script: string): Promise<string[]> =>
+        listed(rig, await changed(rig.sandbox, [base], script), [base]);
+      expect(await list('chown -hR 0:0 d; chmod 644 d/a; touch d d/sub')).toEqual([]);
+      expect(await list('mv d/a x; mv x d/a; touch d/gone; rm d/gone')).toEqual([]);
+      expect(await list('cp -a d e; rm -r d; mv e d')).toEqual([]);
+      expect(await list('printf "x\n" > d/a; ln -sf b d/l; touch -hd @1000000000 d/a d/l')).toEqual([
+        'd/',
+        'd/a',
+        'd/l',
+      ]);
+      expect(await list('chmod 600 d/a; chown 1 d/b; touch d/sub/new')).toEqual([
+        'd/',
+        'd/a',
+        'd/b',
+        'd/sub/',
+        'd/sub/new',
+      ]);
+      expect(await list('setcap cap_net_raw+ep d/b; rm d/p; mknod d/p p; touch -d @5 d/p')).toEqual([
+        'd/',
+        'd/b',
+        'd/p',
+      ]);
+      expect(await list('ln d/a d/c')).toEqual(['d/', 'd/c']);
     });
     it('writeTar: a file named like a whiteout is refused', async () => {
       await using rig = await open();

@@ -92,6 +92,8 @@ async function expectImage(layout: string, test: Case): Promise<void> {
   expect(images).toHaveLength(1);
   const [image] = images as readonly [ValidImage];
   expectConfig(image, test);
+  if (test.layerEntries !== undefined)
+    expect(image.layers.slice(-test.layerEntries.length).map(({ names }) => names)).toEqual(test.layerEntries);
   const names = image.layers.flatMap((layer) => layer.names.map((name) => name.replace(/\/$/, '')));
   for (const absent of test.absentFromLayers ?? []) expect(names).not.toContain(absent);
   await using unpacked = await unpackImage(layout, image.refName ?? 'latest');

@@ -29,6 +29,8 @@ export interface Case extends CaseBuild {
   readonly history?: readonly string[];
   /** How many layers lie on top of the base image's. */
   readonly layers?: number;
+  /** The names in the tars of the last layers. */
+  readonly layerEntries?: readonly (readonly string[])[];
   /** Names that no tar of the image has. */
   readonly absentFromLayers?: readonly string[];
   /** Texts that are nowhere in the image's config, and in no file of its root directory. */
