@@ -97,18 +97,14 @@ function expand(tree: SourceTree, base: ByteString, patterns: readonly string[])
     .filter((name) => matchGlob(pattern, toText(name)))
     .flatMap((name) => {
       const path = joinPath(base, name);
-      if (rest.length === 0)
-        return tree.hidden?.matches(toText(path)) === true && tree.hidden.excludesTree(toText(path))
-          ? []
-          : visible(tree, path);
+      if (rest.length === 0) return isIgnored(tree, toText(path)) ? [] : [path];
       return lookupEntry(directory, name)?.stat.type === 'directory' ? expand(tree, path, rest) : [];
     });
 }
 
-/** `path`, unless it is a link to nothing or a hidden file. */
-function visible(tree: SourceTree, path: ByteString): ByteString[] {
-  using found = resolvePath(tree.root, path, 'follow');
-  return found.missing.length > 0 || isHidden(tree, found) ? [] : [path];
+/** Whether the ignore file hides `path` and all below it. What a link leads to is found out when it is opened. */
+function isIgnored({ hidden }: SourceTree, path: string): boolean {
+  return hidden?.matches(path) === true && hidden.excludesTree(path);
 }
 
 function withParents(tree: SourceTree, source: string): SelectedRoot {

@@ -356,6 +356,10 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
           () => 'no failure',
           (error: unknown) => String(error),
         );
+      symlinkSync('nowhere', `${source.root}/dangling.lnk`);
+      symlinkSync('hidden/secret', `${source.root}/hidden.lnk`);
+      expect(await failure('/dang*.lnk')).toContain('/dangling.lnk');
+      expect(await failure('/hidden.*')).toContain('/hidden.lnk');
       expect(await failure('/app/main.ts')).toContain('did you mean "/app/Main.ts"?');
       expect(await failure('/a.tx')).toContain('did you mean "/a.txt"?');
       expect(await failure('/hidden/secret')).toContain('it exists, but .dockerignore:2 excludes it (hidden)');
