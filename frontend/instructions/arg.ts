@@ -54,7 +54,7 @@ function declare(
   state: StageState,
   context: LowerContext,
 ): { name: string; value: string | undefined; after: StageState } {
-  const name = expandWord(declaration.name, state, context);
+  const { name } = declaration;
   if (looksSecret(name)) {
     context.warn('SecretsUsedInArgOrEnv', MESSAGES.SecretsUsedInArgOrEnv('ARG', name), {
       place: { kind: 'word', text: name },

@@ -54,6 +54,10 @@ describe('scopes: ENV and ARG', () => {
     expect(envOf(complete('FROM x\nARG A\nRUN a'))).not.toHaveProperty('A');
   });
 
+  it('scopes: the name of an ARG is taken as it is written', () => {
+    expect(envOf(complete('FROM x\nENV N=A\nARG $N=1\nRUN a'))).toMatchObject({ $N: '1' });
+  });
+
   it('scopes: a global ARG is invisible in a stage that does not declare it', () => {
     const result = complete('ARG A=1\nFROM x\nENV B=[$A]\nRUN a');
     expect(envOf(result)['B']).toBe('[]');
