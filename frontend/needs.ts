@@ -1,6 +1,6 @@
 import type { Diagnostic } from '../src/core/diagnostic.ts';
 import type { Dockerfile } from './ast.ts';
-import type { Instruction } from './instruction.ts';
+import type { Draw, Instruction } from './instruction.ts';
 import { Flaw } from './flaw.ts';
 import { compareDiagnostics } from './lint/reporter.ts';
 import type { ImageRequest, LowerRequest } from './lower-request.ts';
@@ -35,6 +35,7 @@ export function findNeeds(
   const target = o.plan.names.target();
   search.visit(target);
   if (o.request.extent === 'all') for (const { stage } of o.plan.plans) search.visit(stage.index);
+  search.checkRest();
   return { target, ...search.result() };
 }
 
@@ -71,6 +72,20 @@ class Search {
     }
   }
 
+  /** What nothing needs is not built, but as in BuildKit it may not draw from what cannot be: no image name, no number of a stage, itself. */
+  checkRest(): void {
+    const { plans, names } = this.#plan;
+    for (const plan of plans.filter(({ stage }) => !this.#found.has(stage.index))) {
+      for (const instruction of plan.instructions) {
+        for (const draw of instruction.command.draws) {
+          const error = this.#flawOf(draw, instruction, plan);
+          const isLater = error?.code === 'StageNotDefined' && !names.isCircular(draw, plan.stage.index);
+          if (error !== undefined && !isLater) this.#report(error, instruction);
+        }
+      }
+    }
+  }
+
   #triggers(plan: StagePlan): readonly Instruction[] {
     const { instructions, diagnostics } = parseTriggers(this.#triggerTexts(plan), plan.stage);
     this.#diagnostics.push(...diagnostics);
@@ -84,16 +99,34 @@ class Search {
     return parent === undefined || parent.origin === 'context' ? [] : triggersOf(parent.stage);
   }
 
-  #draws(instruction: Instruction, { stage }: StagePlan): readonly number[] {
+  #draws(instruction: Instruction, plan: StagePlan): readonly number[] {
     return instruction.command.draws.flatMap((draw) => {
       try {
-        return this.#follow(this.#plan.names.drawn(draw, { index: stage.index, range: instruction.line.range }));
+        return this.#follow(this.#origin(draw, instruction, plan));
       } catch (error) {
         if (!(error instanceof Flaw)) throw error;
-        this.#diagnostics.push(diagnosticOf(error, rangeOf(error.place, instruction.line, this.#dockerfile.escape)));
+        this.#report(error, instruction);
         return [];
       }
     });
+  }
+
+  #flawOf(draw: Draw, instruction: Instruction, plan: StagePlan): Flaw | undefined {
+    try {
+      this.#origin(draw, instruction, plan);
+      return undefined;
+    } catch (error) {
+      if (error instanceof Flaw) return error;
+      throw error;
+    }
+  }
+
+  #origin(draw: Draw, { line }: Instruction, { stage }: StagePlan): Origin {
+    return this.#plan.names.drawn(draw, { index: stage.index, range: line.range });
+  }
+
+  #report(flaw: Flaw, { line }: Instruction): void {
+    this.#diagnostics.push(diagnosticOf(flaw, rangeOf(flaw.place, line, this.#dockerfile.escape)));
   }
 
   #follow(origin: Origin): readonly number[] {

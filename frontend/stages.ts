@@ -128,10 +128,31 @@ export class Names {
     return stage === undefined ? [] : [stage];
   }
 
+  /** Whether what stage `index` draws from draws from `index` in turn, at once or by way of others. */
+  isCircular(draw: Draw, index: number): boolean {
+    const seen = new Set<number>();
+    const pending = this.#anywhere(draw);
+    for (let at = pending.pop(); at !== undefined; at = pending.pop()) {
+      if (at === index) return true;
+      if (seen.has(at)) continue;
+      seen.add(at);
+      const instructions = this.#stages[at]?.instructions ?? [];
+      pending.push(...instructions.flatMap(({ command }) => command.draws.flatMap((each) => this.#anywhere(each))));
+    }
+    return false;
+  }
+
+  /** The stage that a draw means wherever it stands. */
+  #anywhere({ from, numbers }: Draw): number[] {
+    const index =
+      numbers === 'stages' && /^\d+$/.test(from) ? Number(from) : this.#byName.get(from.toLowerCase())?.at(-1);
+    return index === undefined ? [] : [index];
+  }
+
   #numbered(draw: Draw, index: number): Origin {
     const number = Number(draw.from);
     if (number >= this.#stages.length) {
-      throw new Flaw('StageNotFound', `invalid stage index ${draw.from}`, {
+      throw new Flaw('InvalidStageIndex', `invalid stage index ${draw.from}`, {
         place: draw.place,
         help: `the stages are numbered 0 to ${this.#stages.length - 1}`,
       });

@@ -93,8 +93,19 @@ describe('stages: names', () => {
     ],
     ['FROM x\nCOPY --from=7 / /', 'invalid stage index 7'],
     ['FROM x\nCOPY --from=UP:per / /', 'failed to parse stage name "UP:per": invalid reference format'],
+    ['FROM x\nCOPY --from=7 / /\nFROM y', 'invalid stage index 7'],
+    ['FROM x\nCOPY --from=UP:per / /\nFROM y', 'failed to parse stage name "UP:per": invalid reference format'],
+    ['FROM x AS a\nCOPY --from=a / /\nFROM y', 'circular dependency detected on stage: a'],
+    [
+      'FROM x AS a\nCOPY --from=b / /\nFROM y AS b\nRUN --mount=from=a,target=/m c\nFROM y',
+      'cannot copy from stage "b", it needs to be defined before current stage "a"',
+    ],
   ])('stages: %j is refused', (text, message) => {
     expect(errorOf(text)).toBe(message);
+  });
+
+  it('stages: one that nothing needs may name a later one', () => {
+    expect(complete('FROM x AS a\nCOPY --from=b / /\nFROM y AS b\nRUN c').graph.size).toBe(2);
   });
 
   it('stages: a chain of thousands does not overflow the stack', () => {
