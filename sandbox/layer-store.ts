@@ -1,17 +1,6 @@
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, renameSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { randomInt } from 'node:crypto';
 import { BuildError, invariant, isErrno } from '../src/core/error.ts';
 import type { LayerId, LayerStack, ListedLayer } from '../src/core/snapshot.ts';
 import type { TreeUsage } from '../src/core/tree-usage.ts';
@@ -19,6 +8,7 @@ import { tryLock, type FileLock } from './file-lock.ts';
 import type { LayerForm } from './file-jobs.ts';
 import { outlineDirectory } from './layer-outline.ts';
 import { isLayerPacked } from './outline-mark.ts';
+import { lockOrUndefined, namesIn, OwnDirectory, randomId } from './own-directory.ts';
 import { dropPackedTar, packedTarPath } from './packed-layer.ts';
 import { storeError } from './store-error.ts';
 import { UnsyncedLayers } from './unsynced-layers.ts';
@@ -69,19 +59,22 @@ interface HoldOptions {
  */
 export class LayerStore implements AsyncDisposable {
   readonly stateDir: string;
+  readonly #own: OwnDirectory;
   readonly #unsynced: UnsyncedLayers;
   readonly #jobs: LayerJobs;
   readonly #unpacking = new Map<LayerId, Promise<void>>();
   readonly #held = new Map<LayerId, { readonly lock: FileLock; count: number }>();
   #syncing: Promise<unknown> | undefined;
-  #owner: { readonly path: string; readonly lock: FileLock } | undefined;
-  #count = 0;
-  #swept = false;
 
   constructor(stateDir: string, jobs: LayerJobs = { unpack: unexpectedly, measure: unexpectedly }) {
     this.stateDir = stateDir;
     this.#jobs = jobs;
     this.#unsynced = new UnsyncedLayers(stateDir);
+    this.#own = new OwnDirectory(join(stateDir, 'active'), () => {
+      mkdirSync(join(stateDir, 'layers'), { recursive: true, mode: 0o700 });
+      // A failure leaves the marks: the next process tries again.
+      this.#syncing = Promise.allSettled([this.#unsynced.syncSettled(Date.now())]);
+    });
   }
 
   /** The directory of changes of `layer`. */
@@ -102,7 +95,7 @@ export class LayerStore implements AsyncDisposable {
 
   /** Whether the layer is there, whole. */
   async has(layer: LayerId): Promise<boolean> {
-    this.#sweepOnce();
+    this.#own.sweepOnce();
     await this.#unsynced.dropLost((lost) => this.#removeDirectory(lost));
     if (!SAFE_ID.test(layer)) return false;
     return (await isDirectory(this.directoryOf(layer))) || (await isDirectory(this.packedDirectoryOf(layer)));
@@ -174,24 +167,18 @@ export class LayerStore implements AsyncDisposable {
 
   /** A directory without anything in it. */
   emptyDirectory(): string {
-    const path = join(this.#claimOwner(), 'empty');
-    mkdirSync(path, { recursive: true });
-    return path;
+    return this.#own.shared('empty');
   }
 
   /** A directory for trials; like all that is this process' own it is swept after a crash. */
   scratchDirectory(): string {
-    const path = join(this.#claimOwner(), 'scratch');
-    mkdirSync(path, { recursive: true });
-    return path;
+    return this.#own.shared('scratch');
   }
 
   /** A new directory of changes. */
   create(): PendingLayer {
     try {
-      const owner = this.#claimOwner();
-      this.#count++;
-      const directory = join(owner, this.#count.toString(36));
+      const directory = this.#own.newPath();
       const upper = join(directory, 'upper');
       mkdirSync(directory, { mode: 0o700 });
       mkdirSync(upper);
@@ -220,11 +207,7 @@ export class LayerStore implements AsyncDisposable {
     await this.#syncing;
     for (const { lock } of this.#held.values()) lock[Symbol.dispose]();
     this.#held.clear();
-    const owner = this.#owner;
-    this.#owner = undefined;
-    if (owner === undefined) return;
-    await rm(owner.path, { recursive: true, force: true });
-    owner.lock[Symbol.dispose]();
+    await this.#own[Symbol.asyncDispose]();
   }
 
   #pending(directory: string, upper: string): PendingLayer {
@@ -316,8 +299,7 @@ export class LayerStore implements AsyncDisposable {
 
   /** Moves the layer out of sight before removing it file by file, so that it is there whole or not at all. */
   async #removeDirectory(layer: LayerId): Promise<void> {
-    this.#count++;
-    const trash = join(this.#claimOwner(), `${this.#count.toString(36)}-removed`);
+    const trash = this.#own.newPath('-removed');
     try {
       renameSync(join(this.directoryOf(layer), '..'), trash);
     } catch (error) {
@@ -325,32 +307,6 @@ export class LayerStore implements AsyncDisposable {
     }
     this.#unsynced.forget(layer);
     await rm(trash, { recursive: true, force: true });
-  }
-
-  /** Removes what dead processes left, at the first use of the store: also a build that finds everything in the cache cleans up. */
-  #sweepOnce(): void {
-    if (this.#swept) return;
-    this.#swept = true;
-    sweep(join(this.stateDir, 'active'));
-  }
-
-  /** This process' directory below `active/`, made at first use, after sweeping those of dead processes. */
-  #claimOwner(): string {
-    if (this.#owner !== undefined) return this.#owner.path;
-    const active = join(this.stateDir, 'active');
-    mkdirSync(join(this.stateDir, 'layers'), { recursive: true, mode: 0o700 });
-    mkdirSync(active, { recursive: true, mode: 0o700 });
-    this.#sweepOnce();
-    for (;;) {
-      const path = join(active, randomId(6));
-      mkdirSync(path, { mode: 0o700 });
-      const lock = lockOrUndefined(path, 'exclusive');
-      if (lock === undefined) continue;
-      this.#owner = { path, lock };
-      // A failure leaves the marks: the next process tries again.
-      this.#syncing = Promise.allSettled([this.#unsynced.syncSettled(Date.now())]);
-      return path;
-    }
   }
 }
 
@@ -365,33 +321,6 @@ async function isDirectory(path: string): Promise<boolean> {
 
 function unexpectedly(): never {
   throw new Error('bug in tsbuild: a store without workers is asked for their work');
-}
-
-/** Removes what processes left below `active/` that no longer run. Their mounts died with their namespaces. */
-function sweep(active: string): void {
-  for (const name of namesIn(active)) {
-    const path = join(active, name);
-    using lock = lockOrUndefined(path, 'exclusive');
-    if (lock !== undefined) rmSync(path, { recursive: true, force: true });
-  }
-}
-
-function namesIn(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return [];
-    throw error;
-  }
-}
-
-function lockOrUndefined(path: string, mode: 'shared' | 'exclusive' = 'shared'): FileLock | undefined {
-  try {
-    return tryLock(path, mode);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return undefined;
-    throw error;
-  }
 }
 
 /** Removes a directory that holds at most empty directories of overlayfs' own. */
@@ -411,10 +340,4 @@ function rmdirIfThere(directory: string): void {
   } catch (error) {
     if (!isErrno(error, 'ENOENT')) throw error;
   }
-}
-
-/** Letters and digits, the first a letter, unlikely ever to repeat. */
-function randomId(length: number): string {
-  const letters = 'abcdefghijklmnopqrstuvwxyz0123456789';
-  return Array.from({ length }, (_, i) => letters[randomInt(i === 0 ? 26 : 36)]).join('');
 }

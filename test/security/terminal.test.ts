@@ -22,35 +22,34 @@ COPY "plain${EVIL}" /copied
 `;
 
 describeWith(['root'], 'texts of others in a terminal', () => {
-  async function openProject(): Promise<Rig & AsyncDisposable> {
-    const rig = await openRig();
-    const layout = join(rig.work, 'layout');
-    await mkdir(layout);
-    await writeFile(join(rig.work, 'layer.tar'), tarOf({ path: 'f', content: 'x' }));
-    const config = { Labels: { [`a${EVIL}`]: EVIL }, Env: [`A=${EVIL}`], Cmd: [EVIL], WorkingDir: `/${EVIL}` };
-    await writeOciLayout(layout, { layerTars: [join(rig.work, 'layer.tar')], name: `evil:latest`, config });
-    await writeFile(join(rig.work, 'Dockerfile'), DOCKERFILE);
-    await writeFile(join(rig.work, `plain${EVIL}`), 'x');
-    return rig;
-  }
-
   it('no command passes control characters on: of a Dockerfile, an image or a file name', async () => {
     await using rig = await openProject();
     const base = ['--build-context', `evil=oci-layout://${join(rig.work, 'layout')}`];
     const failing = ['RUN ["/no', 'COPY no', 'USER no', 'FROM no', 'NO', 'WORKDIR /f/'].map((line) => `${line}${EVIL}`);
     const built = [...base, '-t', 'app', '.'];
+    const builds = [
+      '--progress=plain',
+      '--progress=tty',
+      '--explain',
+      '--call=outline',
+      '--call=targets',
+      '--call=check',
+    ];
     const commands = [
-      ...['--progress=plain', '--progress=tty', '--explain', '--call=outline', '--call=targets', '--call=check'].map(
-        (flag) => ['build', flag, ...built],
-      ),
-      ...[
-        ['plan', ...base],
-        ['explain', ...base],
-        ['check', ...base],
-      ].map((command) => [...command, '.']),
-      ...[['images'], ['images', '--format=json'], ['inspect', 'app'], ['inspect', '--format=json', 'app']],
-      ...[['history', '--no-trunc', 'app'], ['du'], ['cache', 'mounts'], ['verify-store']],
-      ...[['build', `${EVIL}context`], [`bui${EVIL}ld`], ['build', `--no-${EVIL}`], ['inspect', `app${EVIL}`]],
+      ...builds.map((flag) => ['build', flag, ...built]),
+      ...['plan', 'explain', 'check'].map((command) => [command, ...base, '.']),
+      ['images'],
+      ['images', '--format=json'],
+      ['inspect', 'app'],
+      ['inspect', '--format=json', 'app'],
+      ['history', '--no-trunc', 'app'],
+      ['du'],
+      ['cache', 'mounts'],
+      ['verify-store'],
+      ['build', `${EVIL}context`],
+      [`bui${EVIL}ld`],
+      ['build', `--no-${EVIL}`],
+      ['inspect', `app${EVIL}`],
     ];
     for (const command of commands) {
       const { stdout, stderr } = await rig.run(command);
@@ -63,3 +62,15 @@ describeWith(['root'], 'texts of others in a terminal', () => {
     }
   });
 });
+
+async function openProject(): Promise<Rig & AsyncDisposable> {
+  const rig = await openRig();
+  const layout = join(rig.work, 'layout');
+  await mkdir(layout);
+  await writeFile(join(rig.work, 'layer.tar'), tarOf({ path: 'f', content: 'x' }));
+  const config = { Labels: { [`a${EVIL}`]: EVIL }, Env: [`A=${EVIL}`], Cmd: [EVIL], WorkingDir: `/${EVIL}` };
+  await writeOciLayout(layout, { layerTars: [join(rig.work, 'layer.tar')], name: `evil:latest`, config });
+  await writeFile(join(rig.work, 'Dockerfile'), DOCKERFILE);
+  await writeFile(join(rig.work, `plain${EVIL}`), 'x');
+  return rig;
+}
