@@ -1,4 +1,5 @@
 import { openExecutor } from './open-executor.ts';
+import type { Devices } from '../src/core/devices.ts';
 import type { Executor } from '../src/core/executor.ts';
 import type { Sandbox } from '../src/core/sandbox.ts';
 import { LockedCacheMounts } from './cache-mounts.ts';
@@ -23,6 +24,8 @@ export interface SandboxRequest {
   readonly syncSteps?: 'suppress' | 'real';
   /** How steps reach the outside that ask for no network in particular; `auto` is `host`. */
   readonly networkDriver?: NetworkDriverName;
+  /** Where CDI specs lie, what a later directory has counts more; absent: /etc/cdi and /var/run/cdi. */
+  readonly cdiDirectories?: readonly string[];
   /** `now`: there is going to be work for threads; `lazy`: perhaps everything is known. */
   readonly start?: 'now' | 'lazy';
   /** Told what a person may want to know. */
@@ -52,7 +55,20 @@ export async function openSandbox(request: SandboxRequest): Promise<Sandbox> {
     layers: new WorkerLayerCodec(work),
     cacheMounts: new LockedCacheMounts(work),
     steps: new RecordedSteps(stateDir),
+    devices: lazyDevices(request.cdiDirectories),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
+
+/** Devices that are looked for, by code that is loaded, when a step first wants one. */
+function lazyDevices(directories: readonly string[] | undefined): Devices {
+  let opened: Promise<Devices> | undefined;
+  return {
+    find: async (wanted) => {
+      if (wanted.length === 0) return { names: [], mounts: [], env: [], gids: [] };
+      opened ??= import('./cdi-devices.ts').then(({ openCdiDevices }) => openCdiDevices(directories));
+      return (await opened).find(wanted);
+    },
   };
 }
 

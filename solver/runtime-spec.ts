@@ -1,3 +1,4 @@
+import type { StepDevices } from '../src/core/devices.ts';
 import type { ExecOp } from '../src/core/graph.ts';
 import type { ResolvedUser } from '../src/core/file-backend.ts';
 import type { RuntimeMount, RuntimeSpec } from '../src/core/executor.ts';
@@ -10,6 +11,7 @@ export interface StepSurroundings {
   readonly mounts: readonly RuntimeMount[];
   /** `NAME=value` of secrets and agents, added last. */
   readonly env: readonly string[];
+  readonly devices: StepDevices;
 }
 
 /** What a container may do in Docker: 14 capabilities (moby daemon/pkg/oci/caps). */
@@ -35,19 +37,20 @@ const SHM_BYTES = 64 * 1024 * 1024;
 /** The whole sandbox of a RUN step as data. */
 export function toRuntimeSpec(op: ExecOp, around: StepSurroundings): RuntimeSpec {
   const isConfined = op.security === 'sandbox';
+  const { user, devices } = around;
   return {
     process: {
       args: op.args,
-      env: withHome([...op.env, ...op.proxyEnv, ...around.env], around.user.home),
+      env: withHome([...withVariables(op.env, devices.env), ...op.proxyEnv, ...around.env], user.home),
       cwd: op.cwd,
-      user: around.user,
+      user: { ...user, additionalGids: [...new Set([...user.additionalGids, ...devices.gids])] },
       umask: 0o022,
       capabilities: isConfined ? CAPABILITIES : 'all',
       rlimits: op.ulimits.map(({ name, soft, hard }) => ({ type: `RLIMIT_${name.toUpperCase()}`, soft, hard })),
     },
     root: around.root,
     hostname: op.hostname,
-    mounts: around.mounts,
+    mounts: [...around.mounts, ...devices.mounts],
     extraHosts: op.extraHosts,
     network: op.network,
     confinement: isConfined ? 'default' : 'unconfined',
@@ -55,6 +58,13 @@ export function toRuntimeSpec(op: ExecOp, around: StepSurroundings): RuntimeSpec
     resources: op.resources,
     ...(op.cgroupParent === undefined ? {} : { cgroupParent: op.cgroupParent }),
   };
+}
+
+/** A device's variable takes the place of the image's. */
+function withVariables(env: readonly string[], added: readonly string[]): readonly string[] {
+  if (added.length === 0) return env;
+  const values = new Map([...env, ...added].map((entry) => [entry.slice(0, entry.indexOf('=')), entry]));
+  return [...values.values()];
 }
 
 /** The runtime gives a process its user's home where the image does not say otherwise. */

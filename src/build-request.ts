@@ -147,6 +147,8 @@ export interface StoreOptions {
   readonly syncSteps?: 'suppress' | 'real';
   /** How RUN steps with the default network reach outside; `auto` is the host's network. */
   readonly networkDriver?: 'auto' | 'host' | 'bridge' | 'pasta' | 'slirp4netns';
+  /** Where CDI specs of devices lie, in place of /etc/cdi and /var/run/cdi; what a later one has counts more. */
+  readonly cdiDirectories?: readonly string[];
   /** How much blobs and layers may take: before a build writes, what nothing needs goes, least valuable first. */
   readonly maxUsedBytes?: number;
 }

@@ -15,10 +15,10 @@ import { checkEntitlements } from './entitlements.ts';
 import { openMounts } from './exec-mounts.ts';
 
 /** What running a program needs. */
-export interface ExecPorts extends Pick<Sandbox, 'snapshotter' | 'files' | 'cacheMounts'> {
+export interface ExecPorts extends Pick<Sandbox, 'snapshotter' | 'files' | 'cacheMounts' | 'devices'> {
   readonly executor: Executor;
   readonly secrets: Secrets;
-  /** Entitlements that the user granted: `network.host`, `security.insecure`, `device`. */
+  /** Entitlements that the user granted: `network.host`, `security.insecure`, `device`, `device=NAME`. */
   readonly allowed: ReadonlySet<string>;
 }
 
@@ -27,12 +27,13 @@ export function execHandler(ports: ExecPorts): OpHandler<ExecOp> {
   return {
     cacheMap: execCacheMap,
     async run(op, inputs, context) {
-      checkEntitlements(op, ports.allowed);
+      const devices = await ports.devices.find(op.devices);
+      checkEntitlements(op, devices.names, ports.allowed);
       const lower = lowerOf(op, inputs);
       await using active = await ports.snapshotter.prepare(lower);
       const user = await ports.files.resolveUser(lower, op.user);
       await using mounts = await openMounts(op, inputs, ports, context.signal);
-      const spec = toRuntimeSpec(op, { root: active.root, user, mounts: mounts.mounts, env: mounts.env });
+      const spec = toRuntimeSpec(op, { root: active.root, user, mounts: mounts.mounts, env: mounts.env, devices });
       const output = maskSecrets(ports.secrets.values(), (stream, chunk) => {
         context.emit({ type: 'output', step: context.vertex.id, stream, chunk, timeMs: Date.now() });
       });

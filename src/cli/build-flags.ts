@@ -258,7 +258,7 @@ const runFlags: readonly AnyFlag<BuildFlags>[] = [
     value: 'ENTITLEMENT',
     field: 'allow',
     parse: lists,
-    doc: 'grant network.host, security.insecure or device; may be repeated',
+    doc: 'grant network.host, security.insecure, device or device=NAME; may be repeated',
   },
   {
     name: 'compat',

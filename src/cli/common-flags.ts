@@ -89,6 +89,14 @@ export const commonFlags: readonly AnyFlag<CommonFlags>[] = [
     doc: 'speak plain HTTP to this host (loopback: always allowed); may be repeated',
     parse: commaLists,
   },
+  {
+    name: 'cdi-spec-dir',
+    value: 'DIR',
+    env: ['TSBUILD_CDI_SPEC_DIRS'],
+    field: 'cdiDirectories',
+    doc: 'where the CDI specs of devices lie (default: /etc/cdi and /var/run/cdi); may be repeated',
+    parse: (texts) => commaLists(texts).map((path) => resolve(path)),
+  },
   { name: 'debug', short: 'D', field: 'debug', doc: 'show stacks and causes of errors', parse: () => 'yes' },
 ];
 

@@ -21,6 +21,8 @@ export interface ErrorDetails {
   SECRET_NOT_FOUND: { id: string };
   SSH_NOT_FOUND: { id: string };
   SSH_KEY_INVALID: { path: string; reason: string };
+  DEVICE_NOT_FOUND: { name: string; directories: readonly string[]; known: readonly string[] };
+  DEVICE_INVALID: { name: string; file: string; reason: string };
   IMAGE_NOT_FOUND: { reference: string; reason?: string };
   PLATFORM_NOT_FOUND: { reference: string; platform: string; known: readonly string[] };
   REFERENCE_INVALID: { reference: string };
@@ -145,6 +147,12 @@ const texts: { readonly [C in ErrorCode]: ErrorText<ErrorDetails[C]> } = {
     hint: () => 'add it to an agent with ssh-add, and hand over the agent with --ssh default',
     exitStatus: 1,
   },
+  DEVICE_NOT_FOUND: {
+    message: (d) => `the required device ${d.name} is in no CDI spec of ${d.directories.join(', ')}`,
+    hint: (d) => `the devices are: ${oneOf(d.known)}`,
+    exitStatus: 1,
+  },
+  DEVICE_INVALID: { message: (d) => `the device ${d.name} of ${d.file} cannot be used: ${d.reason}`, exitStatus: 1 },
   IMAGE_NOT_FOUND: {
     message: (d) => `image ${d.reference} was not found${d.reason === undefined ? '' : `: ${d.reason}`}`,
     exitStatus: 1,

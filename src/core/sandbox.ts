@@ -1,4 +1,5 @@
 import type { CacheMounts } from './cache-mounts.ts';
+import type { Devices } from './devices.ts';
 import type { Executor } from './executor.ts';
 import type { FileBackend } from './file-backend.ts';
 import type { LayerCodec } from './layer-codec.ts';
@@ -13,4 +14,5 @@ export interface Sandbox extends AsyncDisposable {
   readonly layers: LayerCodec;
   readonly cacheMounts: CacheMounts;
   readonly steps: RunningSteps;
+  readonly devices: Devices;
 }

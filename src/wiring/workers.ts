@@ -67,13 +67,14 @@ export async function openWorkers(
 
 function sandboxOptions(
   options: StoreOptions,
-): Pick<SandboxRequest, 'snapshotter' | 'runtime' | 'syncSteps' | 'networkDriver'> {
-  const { snapshotter, runtime, syncSteps, networkDriver } = options;
+): Pick<SandboxRequest, 'snapshotter' | 'runtime' | 'syncSteps' | 'networkDriver' | 'cdiDirectories'> {
+  const { snapshotter, runtime, syncSteps, networkDriver, cdiDirectories } = options;
   return {
     ...(snapshotter === undefined ? {} : { snapshotter }),
     ...(runtime === undefined ? {} : { runtime }),
     ...(syncSteps === undefined ? {} : { syncSteps }),
     ...(networkDriver === undefined ? {} : { networkDriver }),
+    ...(cdiDirectories === undefined ? {} : { cdiDirectories }),
   };
 }
 

@@ -3,27 +3,31 @@ import type { ExecOp } from '../../src/core/graph.ts';
 import { checkEntitlements } from '../../solver/ops/entitlements.ts';
 import { execOp } from './exec-op.ts';
 
-const device = { name: 'vendor.com/gpu=all', presence: 'required' } as const;
+const gpu = 'vendor.com/gpu=all';
 
 describe('entitlements', () => {
   test.each<[string, Partial<ExecOp>]>([
     ['security.insecure', { security: 'insecure' }],
     ['network.host', { network: 'host' }],
-    ['device', { devices: [device] }],
   ])('%s: must be granted', (entitlement, changes) => {
-    const check = (allowed: readonly string[]) => () => checkEntitlements(execOp(changes), new Set(allowed));
+    const check = (allowed: readonly string[]) => () => checkEntitlements(execOp(changes), [], new Set(allowed));
     expect(check([])).toThrow(`needs the entitlement ${entitlement}`);
-    if (entitlement !== 'device') expect(check([entitlement])).not.toThrow();
+    expect(check([entitlement])).not.toThrow();
   });
 
-  test('a plain step: needs none', () => {
-    expect(() => checkEntitlements(execOp(), new Set())).not.toThrow();
+  test('device: must be granted by its name, its class or altogether', () => {
+    for (const allowed of [[], ['device=vendor.com/gpu=0'], ['device=vendor.com'], ['network.host']]) {
+      expect(() => checkEntitlements(execOp(), [gpu], new Set(allowed)), String(allowed)).toThrow(
+        `RUN --device=${gpu} needs the entitlement device=${gpu}`,
+      );
+    }
+    for (const grant of ['device', `device=${gpu}`, 'device=vendor.com/gpu', 'device=vendor.com/gpu=*']) {
+      expect(() => checkEntitlements(execOp(), [gpu], new Set([grant])), grant).not.toThrow();
+    }
   });
 
-  test('a device that the step cannot do without: is refused, an optional one left out', () => {
-    const allowed = new Set(['device']);
-    expect(() => checkEntitlements(execOp({ devices: [device] }), allowed)).toThrow('is not supported');
-    const optional = { ...device, presence: 'optional' } as const;
-    expect(() => checkEntitlements(execOp({ devices: [optional] }), allowed)).not.toThrow();
+  test('a plain step, and a device that is not there: need none', () => {
+    const devices = [{ name: gpu, presence: 'optional' }] as const;
+    expect(() => checkEntitlements(execOp({ devices }), [], new Set())).not.toThrow();
   });
 });

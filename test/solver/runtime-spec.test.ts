@@ -7,6 +7,7 @@ const around: StepSurroundings = {
   user: { uid: 1000, gid: 1000, additionalGids: [1000], home: '/home/app' },
   mounts: [],
   env: ['TOKEN=t'],
+  devices: { names: [], mounts: [], env: [], gids: [] },
 };
 
 describe('runtime spec', () => {
@@ -20,6 +21,15 @@ describe('runtime spec', () => {
       'HOME=/elsewhere',
       'TOKEN=t',
     ]);
+  });
+
+  test('devices bring mounts, groups and variables, which take the place of the image’s', () => {
+    const node = { type: 'tmpfs', destination: '/dev/x', mode: 0o755 } as const;
+    const devices = { names: ['v/c=x'], mounts: [node], env: ['A=2', 'B=3'], gids: [44, 1000] };
+    const { process, mounts } = toRuntimeSpec(execOp(), { ...around, devices });
+    expect(process.env).toEqual(['PATH=/usr/bin', 'A=2', 'B=3', 'TOKEN=t', 'HOME=/home/app']);
+    expect(process.user.additionalGids).toEqual([1000, 44]);
+    expect(mounts).toEqual([node]);
   });
 
   test('a sandboxed step has the capabilities of Docker, an insecure one all', () => {

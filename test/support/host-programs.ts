@@ -4,7 +4,7 @@ import { checkProgram } from './run-program.ts';
 
 /** Makes a root directory of this machine's busybox and of its programs at these paths, with the libraries that they load. */
 export async function writeProgramRoot(root: string, programs: readonly string[]): Promise<void> {
-  const loaded = await checkProgram('ldd', programs);
+  const loaded = programs.length === 0 ? '' : await checkProgram('ldd', programs);
   const libraries = [...loaded.matchAll(/(?:=> |^\s+)(\/\S+) \(0x/gm)].map(([, path = '']) => path);
   for (const path of new Set(['/usr/bin/busybox', ...programs, ...libraries])) {
     await mkdir(join(root, dirname(path)), { recursive: true });
