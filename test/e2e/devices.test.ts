@@ -1,7 +1,8 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { writeProgramRoot } from '../support/host-programs.ts';
+import type { Person } from '../support/person.ts';
 import { describeWith } from '../support/requires.ts';
 import { openRig, ranSteps, type Rig } from '../support/rig.ts';
 import { checkProgram, type ProgramResult } from '../support/run-program.ts';
@@ -15,8 +16,8 @@ interface Project {
   out(name: string): Promise<string>;
 }
 
-async function openProject(): Promise<Project & AsyncDisposable> {
-  const rig = await openRig();
+async function openProject(person: Person = 'root'): Promise<Project & AsyncDisposable> {
+  const rig = await openRig({ person });
   const [context, cdi] = [join(rig.work, 'context'), join(rig.work, 'cdi')];
   await mkdir(cdi);
   await writeProgramRoot(join(context, 'root'), []);
@@ -45,7 +46,7 @@ async function openProject(): Promise<Project & AsyncDisposable> {
 
 const RUN = 'RUN --device=example.com/gadget=one,required';
 
-describeWith(['root', 'busybox', 'runc'], 'e2e RUN --device', () => {
+describeWith(['root', 'busybox', 'runc', 'setpriv', 'newuidmap'], 'e2e RUN --device', () => {
   it.each(['native', 'runc'])(
     '%s: node, variable and file are in the step, and nowhere afterwards',
     async (runtime) => {
@@ -75,6 +76,24 @@ describeWith(['root', 'busybox', 'runc'], 'e2e RUN --device', () => {
       expect(await readFile(join(rig.work, 'settings'), 'utf8')).toBe('of the host\n');
     },
   );
+
+  it('as an ordinary user: the host’s own node is in the step, which cannot change it', async () => {
+    await using project = await openProject('user');
+    const before = await stat('/dev/null');
+    await project.write({
+      env: ['GADGET=ready'],
+      deviceNodes: [{ path: '/dev/gadget', hostPath: '/dev/null', fileMode: 0o600 }],
+    });
+    const lines = [
+      `${RUN} echo x > /dev/gadget && echo $GADGET > /out/variable`,
+      `${RUN} chmod 600 /dev/gadget 2>/dev/null || chown 7 /dev/gadget 2>/dev/null || echo refused > /out/change`,
+    ];
+    const result = await project.build(lines, '--allow', 'device');
+    expect(result, result.stderr).toMatchObject({ status: 0 });
+    expect(await project.out('variable')).toBe('ready\n');
+    expect(await project.out('change')).toBe('refused\n');
+    expect(await stat('/dev/null')).toMatchObject({ mode: before.mode, uid: before.uid });
+  });
 
   it('a spec in YAML: is one too, and a broken one says what is wrong with it', async () => {
     await using project = await openProject();
