@@ -37,7 +37,9 @@ const MAX_CONNECTIONS = 64;
  * The directory is short, because a socket's path is at most 107 bytes long.
  */
 export async function openAgentServer(openSession: () => AgentSession): Promise<AgentServer> {
+  await using opened = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'tsbuild-'));
+  opened.defer(() => rm(directory, { recursive: true, force: true }));
   const path = join(directory, 'agent');
   const connections = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (connection) => {
@@ -49,17 +51,15 @@ export async function openAgentServer(openSession: () => AgentSession): Promise<
   server.maxConnections = MAX_CONNECTIONS;
   server.listen(path);
   await once(server, 'listening');
+  opened.defer(async () => {
+    const closed = once(server, 'close');
+    server.close();
+    for (const connection of connections) connection.destroy();
+    await closed;
+  });
   await chmod(path, 0o600);
-  return {
-    path,
-    [Symbol.asyncDispose]: async () => {
-      const closed = once(server, 'close');
-      server.close();
-      for (const connection of connections) connection.destroy();
-      await closed;
-      await rm(directory, { recursive: true, force: true });
-    },
-  };
+  const kept = opened.move();
+  return { path, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
 /** Answers with `keys`, which never leave this process. */
