@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, linkSync, lutimesSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  lstatSync,
+  lutimesSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -111,12 +120,20 @@ const node: fc.Arbitrary<Node> = fc.oneof(
 );
 const tree = fc.array(fc.tuple(fc.array(name, { minLength: 1, maxLength: 4 }), node), { maxLength: 14 });
 
+/** Whether no symbolic link is on the way to a path, nor at its end. */
+function staysInside(root: string, path: readonly string[]): boolean {
+  const ways = path.map((_, index) => join(root, ...path.slice(0, index + 1)));
+  return ways.every((way) => lstatSync(way, { throwIfNoEntry: false })?.isSymbolicLink() !== true);
+}
+
 /** Makes as much of it as can be made. */
 function plant(root: string, nodes: readonly (readonly [readonly string[], Node])[]): void {
   let file: string | undefined;
   for (const [path, each] of nodes) {
     const at = join(root, ...path);
     try {
+      // Links lead out of the tree, to the host's own directories.
+      if (!staysInside(root, path)) continue;
       mkdirSync(dirname(at), { recursive: true });
       if (each.kind === 'file') {
         writeFileSync(at, each.content, { flag: 'wx' });
