@@ -62,7 +62,13 @@ export type CacheExport =
   /** In the config of the images that the outputs make; of the image's own steps only. */
   | { readonly type: 'inline' }
   | ({ readonly type: 'registry'; readonly ref: string } & CacheExportOptions)
-  | ({ readonly type: 'local'; readonly dest: string; readonly tag?: string } & CacheExportOptions);
+  | ({
+      readonly type: 'local';
+      readonly dest: string;
+      readonly tag?: string;
+      /** `drop`: blobs that no cache of the directory has any more are removed. */
+      readonly unreferenced?: 'drop';
+    } & CacheExportOptions);
 
 /** What exports in a place of their own have in common. */
 export interface CacheExportOptions {

@@ -19,7 +19,7 @@ const EXPORT_KEYS = [
 ];
 const EXPORT_TYPES = new Map([
   ['inline', []],
-  ['local', ['dest', 'tag', ...EXPORT_KEYS]],
+  ['local', ['dest', 'tag', 'reset', ...EXPORT_KEYS]],
   ['registry', ['ref', ...EXPORT_KEYS]],
 ]);
 const IMPORT_TYPES = new Map([
@@ -55,7 +55,13 @@ export function parseCacheTo(text: string): CacheExport {
     case 'inline':
       return { type: 'inline' };
     case 'local':
-      return { type: 'local', dest: required(fields, 'dest'), ...tag(fields), ...exportOptions(fields) };
+      return {
+        type: 'local',
+        dest: required(fields, 'dest'),
+        ...tag(fields),
+        ...(readFlag(fields, 'reset', false) ? { unreferenced: 'drop' as const } : {}),
+        ...exportOptions(fields),
+      };
     default:
       return { type: 'registry', ref: reference(fields), ...exportOptions(fields) };
   }

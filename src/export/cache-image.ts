@@ -9,7 +9,7 @@ import { type Digest, digestOf } from '../oci/digest.ts';
 import type { Index, Manifest } from '../oci/manifest.ts';
 import { MediaTypes } from '../oci/media-type.ts';
 import type { Assembler } from './assemble.ts';
-import { type CacheResults, type PlacedLayer, placeLayers, selectResults } from './cache-records.ts';
+import { type CacheResults, type PlacedLayer, placeLayers, selectResults } from './cache-results.ts';
 import { rfc3339 } from './complete-config.ts';
 import type { BlobWish, LayerBlob } from './layer-blobs.ts';
 

@@ -1,12 +1,13 @@
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { isErrno } from '../core/error.ts';
+import { together } from '../core/together.ts';
 import { decodeIndex } from '../oci/decode.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import { Digester } from '../oci/digest.ts';
+import { digestHex } from '../oci/digest.ts';
 import { FormatError } from '../oci/format-error.ts';
 import type { CacheImage } from './cache-image.ts';
-import type { BlobReader } from './image-blobs.ts';
+import { type BlobReader, type DocumentReader, imageBlobs } from './image-blobs.ts';
 import { blobPath, encodeLayoutIndex, INDEX_FILE, LAYOUT_FILE, LAYOUT_TEXT, TAG_ANNOTATION } from './layout-files.ts';
 import { besideName, failed, isBesideName, outputErrors, writeNewFile } from './output-file.ts';
 
@@ -14,6 +15,8 @@ import { besideName, failed, isBesideName, outputErrors, writeNewFile } from './
 export interface CacheLayoutRequest {
   readonly dest: string;
   readonly tag: string;
+  /** What becomes of blobs that no cache of the directory has any more. */
+  readonly unreferenced: 'keep' | 'drop';
   /** Takes a lock, by the path of its file, that dies with this process. */
   readonly lock: (path: string, signal?: AbortSignal) => Promise<AsyncDisposable>;
   readonly signal?: AbortSignal | undefined;
@@ -40,6 +43,7 @@ export async function exportCacheLayout(
     const others = (await entriesOf(dest)).filter(({ annotations }) => annotations?.[TAG_ANNOTATION] !== request.tag);
     const entry = { ...image.root, annotations: { [TAG_ANNOTATION]: request.tag } };
     await replace(join(dest, INDEX_FILE), encodeLayoutIndex([...others, entry]));
+    if (request.unreferenced === 'drop') await dropUnreferenced(dest, [...others, entry]);
   });
 }
 
@@ -56,22 +60,23 @@ interface Adding extends CacheLayoutRequest {
 /** A file of another size was cut off when a machine went down. */
 async function addBlob(path: string, blob: Descriptor, { reader, signal }: Adding): Promise<void> {
   if ((await sizeOf(path)) === blob.size) return;
-  await replace(path, verified(reader.read(blob, { signal }), blob, path));
+  await replace(path, reader.read(blob, { signal }));
 }
 
-/** What comes from where it was imported has not been looked at yet. */
-async function* verified(
-  bytes: AsyncIterable<Uint8Array>,
-  { digest }: Descriptor,
-  path: string,
-): AsyncGenerator<Uint8Array> {
-  const digester = new Digester();
-  for await (const chunk of bytes) {
-    digester.update(chunk);
-    yield chunk;
-  }
-  const actual = digester.digest();
-  if (actual !== digest) throw failed(path, `what should become it has digest ${actual}`);
+/** Removes blobs that no cache of the directory has; none where one of the caches cannot be read. */
+async function dropUnreferenced(dest: string, entries: readonly Descriptor[]): Promise<void> {
+  const reader: DocumentReader = {
+    lookup: async (digest) => {
+      const size = await sizeOf(join(dest, blobPath(digest)));
+      return size === undefined ? undefined : { digest, size };
+    },
+    readDocument: ({ digest }) => readFile(join(dest, blobPath(digest))),
+  };
+  const images = await together(entries, (entry) => imageBlobs(reader, entry, 'skip'));
+  const referenced = new Set(images.flatMap(({ blobs }) => blobs.map(({ digest }) => digestHex(digest))));
+  const folder = join(dest, 'blobs/sha256');
+  const names = await readdir(folder);
+  for (const name of names) if (!referenced.has(name)) await rm(join(folder, name), { force: true });
 }
 
 async function entriesOf(dest: string): Promise<readonly Descriptor[]> {

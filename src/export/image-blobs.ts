@@ -9,6 +9,9 @@ import { isIndexType, isManifestType } from '../oci/media-type.ts';
 /** Blobs as those see them who only read. */
 export type BlobReader = Pick<ContentStore, 'lookup' | 'read' | 'readDocument'>;
 
+/** Blobs as those see them who only look for what refers to what. */
+export type DocumentReader = Pick<BlobReader, 'lookup' | 'readDocument'>;
+
 /** An image or index with everything that it consists of. */
 export interface ImageBlobs {
   /** Every blob once, whatever it is made of before it. */
@@ -26,7 +29,7 @@ const MAX_DEPTH = 4;
  * @throws BLOB_NOT_FOUND, DIGEST_MISMATCH, DOCUMENT_INVALID
  */
 export async function imageBlobs(
-  content: BlobReader,
+  content: DocumentReader,
   root: Descriptor,
   partial: 'refuse' | 'skip',
 ): Promise<ImageBlobs> {
@@ -52,7 +55,7 @@ export async function imageBlobs(
 }
 
 /** The manifest that `descriptor` points to. @throws BLOB_NOT_FOUND, DIGEST_MISMATCH, DOCUMENT_INVALID */
-export async function readManifest(content: BlobReader, descriptor: Descriptor): Promise<Manifest> {
+export async function readManifest(content: DocumentReader, descriptor: Descriptor): Promise<Manifest> {
   const manifest = await readDecoded(content, descriptor, decodeManifest);
   checkMediaType(descriptor, manifest.mediaType);
   return manifest;
@@ -60,7 +63,7 @@ export async function readManifest(content: BlobReader, descriptor: Descriptor):
 
 /** Decodes the document that `descriptor` points to. @throws BLOB_NOT_FOUND, DIGEST_MISMATCH, DOCUMENT_INVALID */
 export async function readDecoded<T>(
-  content: BlobReader,
+  content: DocumentReader,
   descriptor: Descriptor,
   decode: (bytes: Uint8Array) => T,
 ): Promise<T> {
@@ -73,7 +76,7 @@ export async function readDecoded<T>(
   }
 }
 
-async function readIndex(content: BlobReader, descriptor: Descriptor): Promise<readonly Descriptor[]> {
+async function readIndex(content: DocumentReader, descriptor: Descriptor): Promise<readonly Descriptor[]> {
   const index = await readDecoded(content, descriptor, decodeIndex);
   checkMediaType(descriptor, index.mediaType);
   return index.manifests;

@@ -101,7 +101,9 @@ class ImportedRecords implements ImportedCache {
     this.layers = { lookup: (layer) => this.#known.get(this.#remoteIds.get(layer) ?? layer)?.layer };
     for (const source of sources) {
       for (const record of source.records) {
-        this.#records.set(record.key, [...(this.#records.get(record.key) ?? []), { record, source }]);
+        const found = this.#records.get(record.key);
+        if (found === undefined) this.#records.set(record.key, [{ record, source }]);
+        else found.push({ record, source });
       }
     }
   }

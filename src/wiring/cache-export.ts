@@ -85,7 +85,8 @@ async function publish(cache: PlacedExport, image: CacheImage, o: Publishing): P
     ]);
     const lock = (path: string, until?: AbortSignal): Promise<AsyncDisposable> =>
       takeLock(path, 'exclusive', { signal: until });
-    await exportCacheLayout(content, image, { dest: cache.dest, tag: cache.tag ?? 'latest', lock, signal });
+    const { dest, tag = 'latest', unreferenced = 'keep' } = cache;
+    await exportCacheLayout(content, image, { dest, tag, unreferenced, lock, signal });
     return;
   }
   const { pushImage } = await import('../export/push.ts');

@@ -6,7 +6,7 @@ import type { ProgressListener } from '../core/progress.ts';
 import { together } from '../core/together.ts';
 import { writeImageIndex } from '../export/image-index.ts';
 import type { Assembler } from '../export/assemble.ts';
-import { type CacheResults, inlineRecords } from '../export/cache-records.ts';
+import { type CacheResults, inlineRecords } from '../export/cache-results.ts';
 import type { ResultForm } from '../../solver/solver.ts';
 import { internalStep } from './internal-step.ts';
 import type { Descriptor } from '../oci/descriptor.ts';

@@ -32,6 +32,7 @@ const exports: readonly [string, CacheExport][] = [
       onError: 'fail',
     },
   ],
+  ['type=local,dest=d,reset=true', { type: 'local', dest: 'd', unreferenced: 'drop', mode: 'min' }],
   ['type=local,dest=d,image-manifest=false', { type: 'local', dest: 'd', mode: 'min', form: 'index' }],
   [
     'type=local,dest=d,oci-mediatypes=false',
