@@ -1,6 +1,6 @@
-import { invariant } from '../core/error.ts';
+import { BuildError, invariant } from '../core/error.ts';
 import { together } from '../core/together.ts';
-import type { RemoteLayers } from '../core/imported-cache.ts';
+import type { ImportedCache } from '../core/imported-cache.ts';
 import type { ResolvedImage } from '../core/source.ts';
 import { CACHE_CONFIG_TYPE, type CacheConfigLayer, encodeCacheConfig } from '../oci/cache-config.ts';
 import { encodeDocument } from '../oci/decode.ts';
@@ -27,7 +27,7 @@ export interface CacheImageRequest extends BlobWish {
 /** What making a cache image needs. */
 export interface CacheImagePorts {
   readonly assembler: Pick<Assembler, 'writeLayer'>;
-  readonly remote: RemoteLayers | undefined;
+  readonly imported: Pick<ImportedCache, 'layers' | 'fetchBlobs'> | undefined;
 }
 
 /** A cache as blobs: what `root` names lies in `documents`, the layers in the content store, or where they were imported from. */
@@ -44,13 +44,14 @@ export interface CacheImage {
  */
 export async function makeCacheImage(ports: CacheImagePorts, request: CacheImageRequest): Promise<CacheImage> {
   const results = request.platforms.flatMap((platform) =>
-    selectResults(platform, { mode: request.mode, remote: ports.remote }),
+    selectResults(platform, { mode: request.mode, remote: ports.imported?.layers }),
   );
   const byKey = [...new Map(results.map((result) => [result.key, result])).values()];
   const { layers, tops } = placeLayers(
     byKey.map(({ stack }) => stack),
-    ports.remote,
+    ports.imported?.layers,
   );
+  if (request.recompress === 'force') await bringBlobs(layers, ports, request);
   const blobs = await together(layers, (layer, signal) => blobOf(layer, ports, { ...request, signal }), request.signal);
   const records = byKey.map(({ key, createdMs, durationMs }, place) => {
     const layer = tops[place];
@@ -61,10 +62,21 @@ export async function makeCacheImage(ports: CacheImagePorts, request: CacheImage
   return publish(encodeCacheConfig({ layers: entries, records }), blobs, request);
 }
 
+/** What is to be compressed anew has to be here. */
+async function bringBlobs(
+  layers: readonly PlacedLayer[],
+  { imported }: CacheImagePorts,
+  { signal }: CacheImageRequest,
+): Promise<void> {
+  const ids = new Set(layers.map(({ layer }) => layer));
+  if ((await imported?.fetchBlobs([...ids], { signal })) !== 'lost') return;
+  throw new BuildError('IMAGE_NOT_FOUND', { reference: 'of an imported cache', reason: 'layers of it are lost' });
+}
+
 /** A blob that may lie elsewhere is not brought here only to be passed on. */
 async function blobOf(placed: PlacedLayer, ports: CacheImagePorts, request: CacheImageRequest): Promise<LayerBlob> {
   const { layer, lower } = placed;
-  const remote = request.recompress === 'own' ? ports.remote?.lookup(layer) : undefined;
+  const remote = request.recompress === 'own' ? ports.imported?.layers?.lookup(layer) : undefined;
   if (remote === undefined) return ports.assembler.writeLayer({ layer, lower }, request);
   const { blob, diffId, createdMs } = remote;
   return { descriptor: blob, info: { layer, diffId, createdMs } };

@@ -42,7 +42,7 @@ async function exportOne(
       const { makeCacheImage } = await import('../export/cache-image.ts');
       const { assembler, imported, signal } = ports;
       const image = await makeCacheImage(
-        { assembler, remote: imported?.layers },
+        { assembler, imported },
         {
           platforms,
           bases: platforms.flatMap(({ plan }) => plan.bases),

@@ -55,6 +55,29 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e remote cache
     expect((await stat(machines.blobPath(layer?.digest ?? ''))).mtimeMs).toBe(written);
   });
 
+  it('local cache: files come out of it as they were', async () => {
+    await using machines = await open();
+    const out = (name: string): readonly string[] => ['-o', `type=tar,dest=${join(machines.rig.work, name)}`];
+    const read = (name: string): Promise<Buffer> => readFile(join(machines.rig.work, name));
+    await machines.run('a', [...out('a.tar'), ...to(machines)]);
+    await machines.run('b', [...out('b.tar'), ...from(machines)]);
+    expect((await read('b.tar')).equals(await read('a.tar'))).toBe(true);
+    // Now its layers are unpacked, and records of them are this machine's own.
+    expect(await machines.build('b')).toMatchObject({ ran: [] });
+  });
+
+  it('local cache: what is only known is compressed anew when asked to', async () => {
+    await using machines = await open();
+    const first = await machines.build('a', to(machines));
+    const other = join(machines.rig.work, 'other');
+    const anew = `type=local,dest=${other},mode=max,compression=zstd,force-compression=true`;
+    const second = await machines.build('b', [...from(machines), '-o', 'type=cacheonly', '--cache-to', anew]);
+    expect(second).toMatchObject({ ran: [], warnings: [] });
+    const third = await machines.build('c', ['--cache-from', `type=local,src=${other}`]);
+    expect(third).toMatchObject({ ran: [], warnings: [] });
+    expect(first.ran.length).toBeGreaterThan(5);
+  });
+
   it('local cache: a changed file runs only what depends on it, as on the machine that made the cache', async () => {
     await using machines = await open();
     await machines.build('a', to(machines));
