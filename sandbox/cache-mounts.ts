@@ -18,7 +18,8 @@ import { randomUUID } from 'node:crypto';
 import type { CacheMountLease, CacheMountRequest, CacheMounts } from '../src/core/cache-mounts.ts';
 import { invariant, isErrno } from '../src/core/error.ts';
 import { digestOf } from '../src/oci/digest.ts';
-import { type FileLock, tryLock } from './file-lock.ts';
+import { type LockOptions, LockWait, OWN_STEP, type WaitListener } from '../src/core/lock-wait.ts';
+import { type FileLock, nameHolder, tryLock } from './file-lock.ts';
 import type { FileWork } from './layer-codec.ts';
 import { requireIds } from './id-map.ts';
 import { storeError } from './store-error.ts';
@@ -46,16 +47,13 @@ export class LockedCacheMounts implements CacheMounts {
     this.#work = work;
   }
 
-  async acquire(
-    request: CacheMountRequest,
-    o: { readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<CacheMountLease> {
+  async acquire(request: CacheMountRequest, o: LockOptions = {}): Promise<CacheMountLease> {
     try {
       switch (request.sharing) {
         case 'shared':
-          return await this.#take(request, { name: nameOf(request), mode: 'shared', signal: o.signal });
+          return await this.#take(request, { name: nameOf(request), mode: 'shared', ...o });
         case 'locked':
-          return await this.#queued(request, o.signal);
+          return await this.#queued(request, o);
         case 'private':
           return await this.#firstFree(request, o.signal);
       }
@@ -81,7 +79,7 @@ export class LockedCacheMounts implements CacheMounts {
     const names = this.#names().filter((name) => this.#readRecord(name)?.id === id);
     const name = names.toSorted((a, b) => this.#lastUsedMs(b) - this.#lastUsedMs(a))[0];
     if (name === undefined) return;
-    using _ = await this.#wait(name, 'shared', o.signal);
+    using _ = await this.#wait(name, 'shared', o);
     const directories = [join(this.#root, name, 'data')];
     yield* this.#work.pool.source('exportTar', { directories, epochSeconds: undefined }, o);
   }
@@ -101,15 +99,15 @@ export class LockedCacheMounts implements CacheMounts {
   }
 
   /** Waits its turn in this process, then for other processes. */
-  async #queued(request: CacheMountRequest, signal: AbortSignal | undefined): Promise<CacheMountLease> {
+  async #queued(request: CacheMountRequest, o: LockOptions): Promise<CacheMountLease> {
     const name = nameOf(request);
     const turn = this.#queues.get(name) ?? Promise.resolve();
     const mine = Promise.withResolvers<void>();
     const end = turn.then(() => mine.promise);
     this.#queues.set(name, end);
     try {
-      await abortable(turn, signal);
-      const lease = await this.#take(request, { name, mode: 'exclusive', signal });
+      await announced(abortable(turn, o.signal), o.waiting);
+      const lease = await this.#take(request, { name, mode: 'exclusive', ...o });
       return {
         path: lease.path,
         [Symbol.asyncDispose]: async () => {
@@ -135,17 +133,20 @@ export class LockedCacheMounts implements CacheMounts {
 
   async #take(
     request: CacheMountRequest,
-    o: { readonly name: string; readonly mode: 'shared' | 'exclusive'; readonly signal: AbortSignal | undefined },
+    o: LockOptions & { readonly name: string; readonly mode: 'shared' | 'exclusive' },
   ): Promise<CacheMountLease> {
-    const lock = await this.#wait(o.name, o.mode, o.signal);
+    const lock = await this.#wait(o.name, o.mode, o);
     return this.#open(request, { name: o.name, lock, signal: o.signal });
   }
 
-  async #wait(name: string, mode: 'shared' | 'exclusive', signal: AbortSignal | undefined): Promise<FileLock> {
+  async #wait(name: string, mode: 'shared' | 'exclusive', { signal, waiting }: LockOptions): Promise<FileLock> {
+    const nameOfHolder = (): string => nameHolder(join(this.#root, name, 'lock'));
+    using wait = new LockWait({ listener: waiting, nameHolder: nameOfHolder });
     for (;;) {
       signal?.throwIfAborted();
       const lock = this.#tryLock(name, mode);
       if (lock !== undefined) return lock;
+      wait.stillWaiting();
       await delay(POLL_MS, undefined, signal === undefined ? {} : { signal }).catch(() => signal?.throwIfAborted());
     }
   }
@@ -251,6 +252,17 @@ function nameOf({ id, uid, gid, mode }: CacheMountRequest): string {
 
 function isRecord(value: unknown): value is CacheRecord {
   return typeof value === 'object' && value !== null && 'id' in value && typeof value.id === 'string';
+}
+
+/** Tells of a wait for another step of this process. */
+async function announced(turn: Promise<void>, listener: WaitListener | undefined): Promise<void> {
+  using wait = new LockWait({ listener, nameHolder: () => OWN_STEP });
+  const look = setInterval(() => wait.stillWaiting(), POLL_MS);
+  try {
+    await turn;
+  } finally {
+    clearInterval(look);
+  }
 }
 
 async function abortable(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {

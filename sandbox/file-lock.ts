@@ -1,5 +1,6 @@
-import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import { isErrno } from '../src/core/error.ts';
+import { holderIn } from '../src/core/lock-wait.ts';
 import { check, EAGAIN, LOCK_EX, LOCK_NB, LOCK_SH, syscalls } from './syscalls.ts';
 
 /** A lock of a file or directory that the kernel frees when this is disposed or the process dies, however it dies (flock(2)). */
@@ -18,6 +19,13 @@ export function tryLock(path: string, mode: 'shared' | 'exclusive'): FileLock | 
   closeSync(fd);
   if (result !== EAGAIN) check(result, 'flock', path);
   return undefined;
+}
+
+/** Who holds a lock of the file at `path`, in words. */
+export function nameHolder(path: string): string {
+  const file = statSync(path, { bigint: true, throwIfNoEntry: false });
+  if (file === undefined) return 'another process';
+  return holderIn(readFileSync('/proc/locks', 'utf8'), { device: file.dev, inode: file.ino }, process.pid);
 }
 
 /** A file removed and made anew between open and flock would give a lock that nobody else sees. */

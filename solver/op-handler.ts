@@ -1,3 +1,4 @@
+import type { WaitListener } from '../src/core/lock-wait.ts';
 import type { ProgressEvent, ProgressListener } from '../src/core/progress.ts';
 import type { Op, Vertex } from '../src/core/graph.ts';
 import type { ResourceUsage } from '../src/core/executor.ts';
@@ -53,5 +54,19 @@ export function statusEmitter(
   return (status) => {
     const event: ProgressEvent = { type: 'status', step: context.vertex.id, ...status, timeMs: Date.now() };
     context.emit(event);
+  };
+}
+
+/** Shows a wait for a lock as a part of the step; `work` says what its holder does with it. */
+export function announceWait({ vertex, emit }: Pick<OpContext, 'vertex' | 'emit'>, work: string): WaitListener {
+  return (holder) => {
+    const status = {
+      type: 'status',
+      step: vertex.id,
+      id: `waiting for ${holder}, which ${work}`,
+      unit: 'none',
+    } as const;
+    emit({ ...status, current: 0, timeMs: Date.now() });
+    return () => emit({ ...status, current: 1, total: 1, timeMs: Date.now() });
   };
 }

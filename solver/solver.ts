@@ -16,7 +16,14 @@ import type { LayerId, LayerStack } from '../src/core/snapshot.ts';
 import type { StepLocks } from '../src/core/step-locks.ts';
 import type { Tree } from '../src/core/tree.ts';
 import { formatFields } from './cache-key.ts';
-import type { CacheMap, OpContext, OpHandler, OpHandlers, OpResult } from './op-handler.ts';
+import {
+  announceWait,
+  type CacheMap,
+  type OpContext,
+  type OpHandler,
+  type OpHandlers,
+  type OpResult,
+} from './op-handler.ts';
 import { traceSteps, type StepTrace } from './step-trace.ts';
 import { VertexKeys, type ExplainedKey } from './vertex-keys.ts';
 import { lookupRecord } from './lookup-record.ts';
@@ -188,7 +195,8 @@ class SolveRun {
     const result = await this.#keys.result(vertex, inputs);
     if (vertex.meta.ignoreCache === true) return this.#runRecorded(vertex, inputs, result);
     // By recipe: two processes that unpack one base image at the same time have different layers for it.
-    await using _ = await this.#ports.locks.hold(recorded ?? result.key, { signal: this.#signal });
+    const waiting = announceWait(this.#context(vertex), 'runs the same step');
+    await using _ = await this.#ports.locks.hold(recorded ?? result.key, { signal: this.#signal, waiting });
     const meanwhile = await lookupRecord(this.#ports, recorded);
     if (meanwhile !== undefined) return this.#finishCached(vertex, meanwhile);
     const byResult = await lookupRecord(this.#ports, result.key);

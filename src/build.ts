@@ -24,6 +24,7 @@ import { mergeHandler } from '../solver/ops/merge.ts';
 import { sourceHandler } from '../solver/ops/source.ts';
 import type { OpHandlers } from '../solver/op-handler.ts';
 import { solve, type Solution } from '../solver/solver.ts';
+import { showStoreWaits } from './wiring/store-wait.ts';
 import { openWorkers, type Workers } from './wiring/workers.ts';
 
 /** What every phase of one build shares. */
@@ -48,7 +49,7 @@ export async function build(request: BuildRequest, store: StoreOptions): Promise
   const emit = request.progress ?? (() => undefined);
   const signal = request.signal ?? new AbortController().signal;
   const platforms = platformsOf(request);
-  await using workers = await openWorkers(store, { start: request.noCache === undefined ? 'lazy' : 'now' });
+  await using workers = await startWorkers(request, store, emit);
   await makeRoom(workers, { request, store, emit, signal });
   await using inputs = await openInputs(request, { workers, emit, signal });
   const dockerfile = parseInputs(inputs, request);
@@ -88,6 +89,11 @@ function countSteps(solved: readonly Solved[]): BuildResult['steps'] {
   const cached = sum(solved.map(({ solution }) => solution.cached));
   const ran = sum(solved.map(({ solution }) => solution.ran));
   return { total: cached + ran, cached, ran };
+}
+
+function startWorkers(request: BuildRequest, store: StoreOptions, emit: ProgressListener): Promise<Workers> {
+  const start = request.noCache === undefined ? 'lazy' : 'now';
+  return openWorkers(store, { start, storeWaits: showStoreWaits(emit) });
 }
 
 /** Tells the warnings and gives them. @throws CHECK_FAILED where the Dockerfile makes them errors */

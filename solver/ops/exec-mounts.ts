@@ -5,6 +5,7 @@ import type { Sandbox } from '../../src/core/sandbox.ts';
 import type { Secrets } from '../../src/core/source.ts';
 import type { LayerStack } from '../../src/core/snapshot.ts';
 import type { Tree } from '../../src/core/tree.ts';
+import { announceWait, type OpContext } from '../op-handler.ts';
 
 /** The mounts and variables of one step, held until disposed. */
 export interface OpenMounts extends AsyncDisposable {
@@ -19,12 +20,12 @@ export async function openMounts(
   op: ExecOp,
   inputs: readonly Tree[],
   ports: MountPorts,
-  signal: AbortSignal,
+  context: OpContext,
 ): Promise<OpenMounts> {
   await using held = new AsyncDisposableStack();
   const mounts: RuntimeMount[] = [];
   for (const mount of op.mounts) {
-    const opened = await openMount(mount, { inputs, ports, signal, held });
+    const opened = await openMount(mount, { inputs, ports, context, held });
     if (opened !== undefined) mounts.push(opened);
   }
   const env = [...(await secretVariables(op, ports.secrets)), ...agentVariable(mounts)];
@@ -35,12 +36,12 @@ export async function openMounts(
 interface Opening {
   readonly inputs: readonly Tree[];
   readonly ports: MountPorts;
-  readonly signal: AbortSignal;
+  readonly context: OpContext;
   readonly held: AsyncDisposableStack;
 }
 
 async function openMount(mount: ExecMount, opening: Opening): Promise<RuntimeMount | undefined> {
-  const { ports, held, signal } = opening;
+  const { ports, held, context } = opening;
   switch (mount.type) {
     case 'bind':
       return openBind(mount, opening);
@@ -48,7 +49,8 @@ async function openMount(mount: ExecMount, opening: Opening): Promise<RuntimeMou
       const tree = mount.input === undefined ? undefined : opening.inputs[mount.input];
       const { id, sharing, mode, uid, gid } = mount;
       const seed = tree === undefined ? {} : { seed: { tree, path: mount.source } };
-      const lease = held.use(await ports.cacheMounts.acquire({ id, sharing, mode, uid, gid, ...seed }, { signal }));
+      const wait = { signal: context.signal, waiting: announceWait(context, `uses the cache mount ${id}`) };
+      const lease = held.use(await ports.cacheMounts.acquire({ id, sharing, mode, uid, gid, ...seed }, wait));
       const access = mount.writes === 'keep' ? 'read-write' : 'read-only';
       const path = tree === undefined ? mount.source : '/';
       return { type: 'bind', source: lease.path, path, destination: mount.target, access };
@@ -79,11 +81,11 @@ async function openMount(mount: ExecMount, opening: Opening): Promise<RuntimeMou
 
 async function openBind(
   mount: ExecMount & { type: 'bind' },
-  { inputs, ports, held, signal }: Opening,
+  { inputs, ports, held, context }: Opening,
 ): Promise<RuntimeMount> {
   const tree = inputs[mount.input];
   invariant(tree !== undefined, `input ${mount.input} of a bind mount is solved`);
-  const stack = tree.kind === 'layers' ? tree.stack : await materialize(tree, mount.source, ports, signal);
+  const stack = tree.kind === 'layers' ? tree.stack : await materialize(tree, mount.source, ports, context.signal);
   const isWritable = mount.writes === 'discard';
   const snapshot = held.use(isWritable ? await ports.snapshotter.prepare(stack) : await ports.snapshotter.view(stack));
   return {

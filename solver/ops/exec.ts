@@ -32,7 +32,7 @@ export function execHandler(ports: ExecPorts): OpHandler<ExecOp> {
       const lower = lowerOf(op, inputs);
       await using active = await ports.snapshotter.prepare(lower);
       const user = await ports.files.resolveUser(lower, op.user);
-      await using mounts = await openMounts(op, inputs, ports, context.signal);
+      await using mounts = await openMounts(op, inputs, ports, context);
       const spec = toRuntimeSpec(op, { root: active.root, user, mounts: mounts.mounts, env: mounts.env, devices });
       const output = maskSecrets(ports.secrets.values(), (stream, chunk) => {
         context.emit({ type: 'output', step: context.vertex.id, stream, chunk, timeMs: Date.now() });

@@ -1,3 +1,4 @@
+import type { LockOptions } from './lock-wait.ts';
 import type { Tree } from './tree.ts';
 
 /** What identifies and seeds a cache mount. */
@@ -19,7 +20,7 @@ export interface CacheMountLease extends AsyncDisposable {
 /** Directories that outlive builds (`RUN --mount=type=cache`), shared by all processes on one store. */
 export interface CacheMounts {
   /** Waits while a `locked` one is in use elsewhere, in this process or another. */
-  acquire(request: CacheMountRequest, o?: { readonly signal?: AbortSignal | undefined }): Promise<CacheMountLease>;
+  acquire(request: CacheMountRequest, o?: LockOptions): Promise<CacheMountLease>;
   /** All directories, with bytes used and the time of last use. */
   list(): Promise<
     readonly { readonly id: string; readonly path: string; readonly bytes: number; readonly lastUsedMs: number }[]

@@ -1,5 +1,7 @@
+import { readFileSync, statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
+import { holderIn, type LockOptions, LockWait } from '../core/lock-wait.ts';
 import { storeFailure, sqliteCode } from './store-failure.ts';
 
 /** `shared` holders exclude only the `exclusive` one. */
@@ -14,18 +16,23 @@ const LONGEST_PAUSE_MS = 20;
  * A pid file would outlive its owner and mean nothing in another pid namespace; an O_EXCL file would outlive it as well.
  * Nothing else may open the file: closing any descriptor of it would drop the lock (fcntl).
  */
-export async function takeLock(
-  path: string,
-  mode: LockMode,
-  o: { readonly signal?: AbortSignal | undefined } = {},
-): Promise<AsyncDisposable> {
+export async function takeLock(path: string, mode: LockMode, o: LockOptions = {}): Promise<AsyncDisposable> {
+  using wait = new LockWait({ listener: o.waiting, nameHolder: () => nameHolder(path) });
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
     o.signal?.throwIfAborted();
     const lock = await tryLock(path, mode);
     if (lock !== undefined) return lock;
+    wait.stillWaiting();
     // Aborting ends the pause; the reason is thrown above.
     await delay(pauseMs, undefined, { signal: o.signal }).catch(() => undefined);
   }
+}
+
+/** Who holds the lock `path`, in words. */
+export function nameHolder(path: string): string {
+  const file = statSync(path, { bigint: true, throwIfNoEntry: false });
+  if (file === undefined) return 'another process';
+  return holderIn(readFileSync('/proc/locks', 'utf8'), { device: file.dev, inode: file.ino }, process.pid);
 }
 
 /** The lock `path` if it can be had at once, `undefined` where another one holds it. */

@@ -5,7 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { BuildError, isErrno } from '../core/error.ts';
 import { syncDirectory } from './durable-file.ts';
 import { openOwner } from './owner.ts';
-import { type LockWish, StoreLocks } from './store-locks.ts';
+import { type LockWish, StoreLocks, type StoreWaitListener } from './store-locks.ts';
 import { storeFailure } from './store-failure.ts';
 
 /**
@@ -48,10 +48,10 @@ const DIRECTORIES = ['blobs/sha256', 'sandbox', 'http', 'git', 'tmp', 'owners', 
  * Opens the store at `path`, and makes it where there is nothing or an empty directory.
  * @throws STORE_UNUSABLE for a directory that holds something else, is another user's, cannot be written or has another format.
  */
-export async function openStateDir(path: string): Promise<StateDir> {
+export async function openStateDir(path: string, waiting?: StoreWaitListener): Promise<StateDir> {
   try {
     const root = await openRoot(resolve(path));
-    const locks = new StoreLocks(join(root, 'locks'));
+    const locks = new StoreLocks(join(root, 'locks'), waiting);
     const owner = await openOwner({ owners: join(root, 'owners'), tmp: join(root, 'tmp') });
     return {
       root,

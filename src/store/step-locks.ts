@@ -3,9 +3,10 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isErrno } from '../core/error.ts';
+import { LockWait } from '../core/lock-wait.ts';
 import type { StepLocks } from '../core/step-locks.ts';
 import { digestHex } from '../oci/digest.ts';
-import { tryLock } from './lock-file.ts';
+import { nameHolder, tryLock } from './lock-file.ts';
 import type { StateDir } from './state-dir.ts';
 import { storeFailure } from './store-failure.ts';
 
@@ -16,14 +17,16 @@ export function openStepLocks({ root }: Pick<StateDir, 'root'>): StepLocks {
   const directory = directoryIn(root);
   let made = false;
   return {
-    hold: async (key, { signal }) => {
+    hold: async (key, { signal, waiting }) => {
       if (!made) mkdirSync(directory, { recursive: true, mode: 0o700 });
       made = true;
       const path = join(directory, digestHex(key));
+      using wait = new LockWait({ listener: waiting, nameHolder: () => nameHolder(path) });
       for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
         signal.throwIfAborted();
         const lock = await takeFile(path);
         if (lock !== undefined) return lock;
+        wait.stillWaiting();
         // Aborting ends the pause; the reason is thrown above.
         await delay(pauseMs, undefined, { signal }).catch(() => undefined);
       }

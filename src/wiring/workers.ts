@@ -15,6 +15,7 @@ import { openFetchedTrees, type StoredTrees } from '../store/fetched-trees.ts';
 import { openImageNames, type LayoutNames } from '../store/image-names.ts';
 import { openLayoutStore } from '../store/layout-store.ts';
 import { openStateDir, type StateDir } from '../store/state-dir.ts';
+import type { StoreWaitListener } from '../store/store-locks.ts';
 import { openStepLocks } from '../store/step-locks.ts';
 
 /** Everything that has a lifetime of its own, opened on one store. Disposing gives up what is held, in reverse order. */
@@ -32,14 +33,16 @@ export interface Workers extends AsyncDisposable {
   readonly slots: Slots;
 }
 
+/** How the workers begin. */
+type WorkerOptions = Pick<SandboxRequest, 'start' | 'notes'> & {
+  readonly storeWaits?: StoreWaitListener;
+};
+
 /** Constructs all workers; none of them does anything before it is asked. @throws STORE_UNUSABLE */
-export async function openWorkers(
-  options: StoreOptions,
-  o: Pick<SandboxRequest, 'start' | 'notes'> = {},
-): Promise<Workers> {
+export async function openWorkers(options: StoreOptions, o: WorkerOptions = {}): Promise<Workers> {
   await using opened = new AsyncDisposableStack();
   const slots = openSlots(availableParallelism());
-  const state = opened.use(await openStateDir(options.store));
+  const state = opened.use(await openStateDir(options.store, o.storeWaits));
   const content = openLayoutStore(state);
   const index = opened.use(openCacheIndex(state));
   const names = openImageNames(state, content);
