@@ -53,8 +53,6 @@ export interface CacheIndex {
   lookupSteps(build: string): Promise<readonly StepRecord[]>;
 
   lookupLayer(layer: LayerId): Promise<LayerInfo | undefined>;
-  /** A committed layer with this content; the newest where there are several. */
-  lookupDiffId(diffId: Digest): Promise<LayerInfo | undefined>;
   recordLayer(info: LayerInfo): Promise<void>;
   /** The blob made from a layer's tar with these compression options (`gzip:6`), if it was made before. */
   lookupBlob(diffId: Digest, compression: string): Promise<Descriptor | undefined>;

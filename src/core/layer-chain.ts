@@ -13,10 +13,18 @@ const keyOf = (chainId: Digest): CacheKey => chainId as CacheKey;
 
 /** The unpacked stack with this chain ID; `undefined` unless all its layers are there. */
 export async function lookupChain({ index, snapshots }: ChainPorts, chainId: Digest): Promise<LayerStack | undefined> {
-  const record = await index.lookup(keyOf(chainId));
-  if (record === undefined) return undefined;
-  const present = await Promise.all(record.stack.map((layer) => snapshots.has(layer)));
-  return present.every(Boolean) ? record.stack : undefined;
+  const stack = await lookupRecordedChain({ index }, chainId);
+  if (stack === undefined) return undefined;
+  const present = await Promise.all(stack.map((layer) => snapshots.has(layer)));
+  return present.every(Boolean) ? stack : undefined;
+}
+
+/** The stack that was remembered for this chain ID, whether its layers are there or not. */
+export async function lookupRecordedChain(
+  { index }: Pick<ChainPorts, 'index'>,
+  chainId: Digest,
+): Promise<LayerStack | undefined> {
+  return (await index.lookup(keyOf(chainId)))?.stack;
 }
 
 /** Remembers that `stack` is what the chain ID stands for. */

@@ -1,6 +1,5 @@
-import type { CacheKey } from '../core/cache.ts';
 import type { ContentStore } from '../core/content.ts';
-import { recordChain } from '../core/layer-chain.ts';
+import { lookupRecordedChain, recordChain } from '../core/layer-chain.ts';
 import { together } from '../core/together.ts';
 import type { AssembledImage, AssembleRequest } from '../core/image.ts';
 import type { LayerId, LayerStack } from '../core/snapshot.ts';
@@ -70,7 +69,7 @@ async function recordChains(
 ): Promise<void> {
   if (request.timestamps === 'rewrite' || !(await areUnpacked(cache, layers))) return;
   const chain = chainIds(layers.map(({ info }) => info.diffId)).at(-1);
-  if (chain === undefined || (await cache.lookup(chain as CacheKey)) !== undefined) return;
+  if (chain === undefined || (await lookupRecordedChain({ index: cache }, chain)) !== undefined) return;
   await recordChain({ index: cache }, chain, request.stack);
 }
 

@@ -1,10 +1,10 @@
 import type { ContentStore } from '../core/content.ts';
 import { BuildError, isBuildError, messageOf } from '../core/error.ts';
-import { decodeIndex, decodeManifest } from '../oci/decode.ts';
+import { decodeManifest } from '../oci/decode.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
+import { blobsOf, type ImageDocument, imageDocumentDecoder } from '../oci/image-document.ts';
 import { FormatError } from '../oci/format-error.ts';
 import type { Manifest } from '../oci/manifest.ts';
-import { isIndexType, isManifestType } from '../oci/media-type.ts';
 
 /** Blobs as those see them who only read. */
 export type BlobReader = Pick<ContentStore, 'lookup' | 'read' | 'readDocument'>;
@@ -38,15 +38,15 @@ export async function imageBlobs(
   const visit = async (descriptor: Descriptor, depth: number): Promise<void> => {
     if (blobs.has(descriptor.digest)) return;
     if (depth > MAX_DEPTH) throw invalid(descriptor, `indexes are nested more than ${MAX_DEPTH} deep`);
-    if (isIndexType(descriptor.mediaType)) {
-      for (const child of await readIndex(content, descriptor)) {
+    const document = await readImageDocument(content, descriptor);
+    if (document?.kind === 'index') {
+      for (const child of blobsOf(document)) {
         if (partial === 'skip' && (await content.lookup(child.digest)) === undefined) continue;
         await visit(child, depth + 1);
       }
-    } else if (isManifestType(descriptor.mediaType)) {
-      const manifest = await readManifest(content, descriptor);
-      for (const blob of [manifest.config, ...manifest.layers]) blobs.set(blob.digest, blob);
-      manifests.push({ descriptor, manifest });
+    } else if (document?.kind === 'manifest') {
+      for (const blob of blobsOf(document)) blobs.set(blob.digest, blob);
+      manifests.push({ descriptor, manifest: document.manifest });
     }
     blobs.set(descriptor.digest, descriptor);
   };
@@ -76,10 +76,14 @@ export async function readDecoded<T>(
   }
 }
 
-async function readIndex(content: DocumentReader, descriptor: Descriptor): Promise<readonly Descriptor[]> {
-  const index = await readDecoded(content, descriptor, decodeIndex);
-  checkMediaType(descriptor, index.mediaType);
-  return index.manifests;
+/** The index or manifest that `descriptor` points to; `undefined` where it points to something else. */
+async function readImageDocument(content: DocumentReader, descriptor: Descriptor): Promise<ImageDocument | undefined> {
+  const decode = imageDocumentDecoder(descriptor.mediaType);
+  if (decode === undefined) return undefined;
+  const document = await readDecoded(content, descriptor, decode);
+  if (document.kind === 'index') checkMediaType(descriptor, document.index.mediaType);
+  if (document.kind === 'manifest') checkMediaType(descriptor, document.manifest.mediaType);
+  return document;
 }
 
 /** One document must not be a manifest to some and an index to others (CVE-2021-41190). */

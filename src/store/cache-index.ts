@@ -118,12 +118,10 @@ class DatabaseIndex implements StoreCacheIndex {
     });
   }
 
-  lookupLayer(layer: LayerId): Promise<LayerInfo | undefined> {
-    return this.#lookupLayer('select * from layers where layer = ?', layer);
-  }
-
-  lookupDiffId(diffId: Digest): Promise<LayerInfo | undefined> {
-    return this.#lookupLayer('select * from layers where diff_id = ? order by created_ms desc, layer limit 1', diffId);
+  async lookupLayer(layer: LayerId): Promise<LayerInfo | undefined> {
+    const row = await this.#first('select * from layers where layer = ?', layer);
+    const mark = 'update layers set used_ms = ? where layer = ?';
+    return row !== undefined && (await this.#use(row, mark, layer)) ? toLayerInfo(row) : undefined;
   }
 
   /** What was recorded first stays, so that the time in an image's history does too. */
@@ -255,12 +253,6 @@ class DatabaseIndex implements StoreCacheIndex {
       durationMs: numberIn(row, 'duration_ms'),
       fields: stringIn(row, 'fields'),
     };
-  }
-
-  async #lookupLayer(sql: string, value: string): Promise<LayerInfo | undefined> {
-    const row = await this.#first(sql, value);
-    const mark = 'update layers set used_ms = ? where layer = ?';
-    return row !== undefined && (await this.#use(row, mark, stringIn(row, 'layer'))) ? toLayerInfo(row) : undefined;
   }
 
   /** Marks a row as used by a living process, once per process. @returns whether it was still there. */

@@ -1,10 +1,11 @@
 import type { ContentStore } from '../core/content.ts';
 import { isBuildError } from '../core/error.ts';
-import { decodeImageConfig, decodeIndex, decodeManifest, MAX_DOCUMENT_BYTES } from '../oci/decode.ts';
+import { MAX_DOCUMENT_BYTES } from '../oci/decode.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { FormatError } from '../oci/format-error.ts';
-import { isIndexType, isManifestType, MediaTypes } from '../oci/media-type.ts';
+import { blobsOf, type ImageDocument, imageDocumentDecoder } from '../oci/image-document.ts';
+import { MediaTypes } from '../oci/media-type.ts';
 
 /** What images need: blobs by digest, and layers by the diff ID of what they hold. */
 export interface Marked {
@@ -26,10 +27,11 @@ export async function markImages(
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     if (blobs.has(next.digest)) continue;
     blobs.add(next.digest);
-    const found = await childrenOf(content, next);
-    pending.push(...found.blobs);
-    if (isManifestType(next.mediaType)) for (const { digest } of found.blobs) required.add(digest);
-    for (const diffId of found.diffIds) diffIds.add(diffId);
+    const document = await readDocument(content, next);
+    if (document === undefined) continue;
+    pending.push(...blobsOf(document));
+    if (document.kind === 'manifest') for (const { digest } of blobsOf(document)) required.add(digest);
+    for (const diffId of diffIdsOf(document)) diffIds.add(diffId);
   }
   return { blobs, required, diffIds };
 }
@@ -41,40 +43,30 @@ export async function guessDescriptor(
 ): Promise<Descriptor | undefined> {
   if (blob.size > MAX_DOCUMENT_BYTES) return undefined;
   for (const mediaType of [MediaTypes.manifest, MediaTypes.index, MediaTypes.config]) {
-    const { blobs, diffIds } = await childrenOf(content, { ...blob, mediaType });
-    if (blobs.length + diffIds.length > 0) return { ...blob, mediaType };
+    const document = await readDocument(content, { ...blob, mediaType });
+    if (document !== undefined && blobsOf(document).length + diffIdsOf(document).length > 0)
+      return { ...blob, mediaType };
   }
   return undefined;
 }
 
-interface Children {
-  readonly blobs: readonly Descriptor[];
-  readonly diffIds: readonly Digest[];
-}
-
-const NONE: Children = { blobs: [], diffIds: [] };
-
-async function childrenOf(content: Pick<ContentStore, 'readDocument'>, parent: Descriptor): Promise<Children> {
-  const decode = decoderFor(parent.mediaType);
-  if (decode === undefined) return NONE;
+/** What `parent` refers to; what is missing or unreadable refers to nothing. */
+async function readDocument(
+  content: Pick<ContentStore, 'readDocument'>,
+  parent: Descriptor,
+): Promise<ImageDocument | undefined> {
+  const decode = imageDocumentDecoder(parent.mediaType);
+  if (decode === undefined) return undefined;
   try {
     return decode(await content.readDocument(parent));
   } catch (error) {
-    if (error instanceof FormatError) return NONE;
+    if (error instanceof FormatError) return undefined;
     if (isBuildError(error) && ['BLOB_NOT_FOUND', 'DIGEST_MISMATCH', 'DOCUMENT_INVALID'].includes(error.code))
-      return NONE;
+      return undefined;
     throw error;
   }
 }
 
-function decoderFor(mediaType: string): ((bytes: Uint8Array) => Children) | undefined {
-  if (isIndexType(mediaType)) return (bytes) => ({ blobs: decodeIndex(bytes).manifests, diffIds: [] });
-  if (isManifestType(mediaType)) {
-    return (bytes) => {
-      const { config, layers } = decodeManifest(bytes);
-      return { blobs: [config, ...layers], diffIds: [] };
-    };
-  }
-  if (mediaType !== MediaTypes.config && mediaType !== MediaTypes.dockerConfig) return undefined;
-  return (bytes) => ({ blobs: [], diffIds: decodeImageConfig(bytes).rootfs.diff_ids });
+function diffIdsOf(document: ImageDocument): readonly Digest[] {
+  return document.kind === 'config' ? document.config.rootfs.diff_ids : [];
 }

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { CacheIndex, ImageNames } from '../../src/core/cache.ts';
 import { openSlots } from '../../src/core/concurrency.ts';
 import type { ContentStore } from '../../src/core/content.ts';
+import type { LayerId } from '../../src/core/snapshot.ts';
 import type { ImageSource } from '../../src/core/source.ts';
 import { digestOf } from '../../src/oci/digest.ts';
 import { MediaTypes } from '../../src/oci/media-type.ts';
@@ -313,7 +314,7 @@ describe('image: layers', () => {
     await rig.images.resolve(`${rig.app}:v1`, missing);
     expect(await codeOf(rig.images.layers(digest, {}))).toBe('DIGEST_MISMATCH');
     expect(rig.layers.present.size).toBe(0);
-    expect(await rig.index.lookupDiffId(digestOf('other'))).toBeUndefined();
+    expect(await rig.index.lookupLayer('layer-1' as LayerId)).toBeUndefined();
     expect(await rig.names.list()).toEqual([]);
   });
   it('a blob with other bytes is refused before it is unpacked', async () => {

@@ -102,7 +102,7 @@ describe('prune', () => {
     });
     await using build = await openStore(rig.path);
     await build.cache.lookup(cacheKey('found'));
-    await build.cache.lookupDiffId(layerInfo('base').diffId);
+    await build.cache.lookupLayer(layerInfo('base').layer);
     await build.content.lookup(old.digest);
     const fresh = await writeImage({ ...build, addLayer: (id) => rig.addLayer(id) }, ['new']);
     await pruneStore(rig.parts, { scope: 'all' });

@@ -27,8 +27,6 @@ export function memoryCacheIndex(): CacheIndex {
         (a, b) => (a.stage === b.stage ? 0 : a.stage < b.stage ? -1 : 1) || a.position - b.position,
       ),
     lookupLayer: async (layer) => layers.get(layer),
-    lookupDiffId: async (diffId) =>
-      [...layers.values()].filter((info) => info.diffId === diffId).toSorted((a, b) => b.createdMs - a.createdMs)[0],
     recordLayer: async (info) => {
       layers.set(info.layer, { ...info, createdMs: layers.get(info.layer)?.createdMs ?? info.createdMs });
     },

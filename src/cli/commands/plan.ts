@@ -1,14 +1,9 @@
 import type { PlannedStep, PlanResult } from '../../store-handle.ts';
-import type { BuildFlags } from '../build-flags.ts';
 import type { CommandModule } from '../command.ts';
-import { parseFlags } from '../flag.ts';
-import { foreseenFlags, forecastFlags, type ForecastFlags } from '../forecast-flags.ts';
+import { forecastCommand } from '../forecast-command.ts';
 import { formatSize } from '../format-size.ts';
 import { formatTable } from '../format-table.ts';
 import { formatSeconds } from '../format-time.ts';
-import { formatJson } from '../list-format.ts';
-import { reportError } from '../report-error.ts';
-import { readRequest } from './build.ts';
 
 const STATES: Readonly<Record<PlannedStep['state'], string>> = {
   cached: 'cached',
@@ -17,24 +12,10 @@ const STATES: Readonly<Record<PlannedStep['state'], string>> = {
 };
 
 /** `tsbuild plan`: what is cached, what would run, and how long that would take, without running it. */
-export const planCommand: CommandModule = {
-  flags: [...forecastFlags, ...foreseenFlags],
-  operands: { min: 0, max: 1 },
-  run: async (invocation) => {
-    const { raw, io, operands, store, loadApi, detail } = invocation;
-    const { format = 'text' } = parseFlags<ForecastFlags>(forecastFlags, raw, io);
-    const flags = parseFlags<BuildFlags>(foreseenFlags, raw, io);
-    const request = await readRequest(operands[0] ?? '.', flags, invocation);
-    try {
-      const api = await loadApi();
-      const result = await api.plan(request, store);
-      io.stdout.write(format === 'json' ? formatJson(result) : formatPlan(result));
-      return 0;
-    } catch (error) {
-      return reportError(error, { io, detail, request });
-    }
-  },
-};
+export const planCommand: CommandModule = forecastCommand({
+  foresee: (api, request, store) => api.plan(request, store),
+  render: formatPlan,
+});
 
 function formatPlan(result: PlanResult): string {
   const table = formatTable(
