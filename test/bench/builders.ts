@@ -16,6 +16,8 @@ export interface Builder {
   readonly version: readonly string[];
   /** What one build is, as one command or several that follow one another. */
   commands(build: BenchBuild): readonly (readonly string[])[];
+  /** Reads the whole store and fails where something is damaged; empty for a builder that cannot. */
+  readonly verify: readonly string[];
   /** An empty store that has the base images. */
   reset(): Promise<void>;
 }
@@ -28,6 +30,7 @@ export function tsbuildBuilder(work: string, baseLayout: string): Builder {
   return {
     name: 'tsbuild',
     version: [...tsbuild, '--version'],
+    verify: [...tsbuild, 'verify-store', '--store', store],
     commands: ({ context, cache, output }) => {
       const flags = ['--store', store, '--progress=plain', ...(cache === 'ignore' ? ['--no-cache'] : [])];
       return [[...tsbuild, 'build', ...flags, ...tsbuildOutput(output), context]];
@@ -57,6 +60,7 @@ export function buildahBuilder(work: string, baseLayout: string): Builder {
   return {
     name: 'buildah',
     version: ['buildah', '--version'],
+    verify: [],
     commands: ({ context, cache, output }) => {
       const flags = [
         '--layers',

@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- [W1 W2 …] [--runs N] [--peer buildah] [--big-mb MB]`: measures the workloads of speed.md on this machine and prints a
- * table. Builders take turns (A B A B), so that noise of the machine meets both. Asserts nothing about time.
+ * `npm run bench -- [W1 W2 … figures] [--runs N] [--kills N] [--processes N] [--peer buildah] [--big-mb MB]`: measures the workloads of speed.md
+ * on this machine and prints a table, and below it what the store bears. Builders take turns (A B A B), so that noise of the machine meets both. Asserts nothing about time.
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { writeBusyboxLayout } from '../support/busybox-image.ts';
 import { type Builder, buildahBuilder, tsbuildBuilder } from './builders.ts';
+import { measureFigures } from './figures.ts';
 import { measure, type Measurement } from './measure.ts';
 import { generateProject, type ProjectName, type Scale, type Workload, workloads } from './workloads.ts';
 
@@ -16,13 +17,15 @@ const { values, positionals } = parseArgs({
   options: {
     runs: { type: 'string', default: '5' },
     peer: { type: 'string', multiple: true, default: [] },
+    kills: { type: 'string', default: '30' },
+    processes: { type: 'string', default: '8' },
     'big-mb': { type: 'string', default: '100' },
   },
 });
 const runs = Number(values.runs);
 const made = new Set<ProjectName>();
 const scale: Scale = { bigFileBytes: Number(values['big-mb']) * 1e6 };
-const chosen = workloads.filter(({ id }) => positionals.length === 0 || positionals.some((name) => isChosen(id, name)));
+const chosen = workloads.filter(({ id }) => isAsked(id));
 
 const work = await mkdtemp(join(tmpdir(), 'tsbuild-bench-'));
 try {
@@ -38,8 +41,22 @@ try {
   );
   print(line(['workload', 'builder', 'median', 'min', 'max', 'target', 'ratio', 'peak MB']));
   for (const workload of chosen) await runWorkload(workload, builders);
+  const [builder] = builders;
+  if (builder !== undefined && isAsked('figures')) await printFigures(builder);
 } finally {
   await rm(work, { recursive: true, force: true });
+}
+
+async function printFigures(builder: Builder): Promise<void> {
+  const contexts = { steps: await project('steps'), files: await project('files'), small: await project('small') };
+  const [kills, processes] = [Number(values.kills), Number(values.processes)];
+  print('\n');
+  for (const { name, value } of await measureFigures({ builder, contexts, work, kills, processes, runs }))
+    print(`${name}: ${value}\n`);
+}
+
+function isAsked(id: string): boolean {
+  return positionals.length === 0 || positionals.some((name) => isChosen(id, name));
 }
 
 /** `W3` stands for all its rows. */
