@@ -25,15 +25,18 @@ export async function openFailingDisk(directory: string): Promise<FailingDisk> {
   writeFileSync(image, '');
   truncateSync(image, DISK_BYTES);
   await checkProgram('mke2fs', ['-q', '-t', 'ext4', image]);
-  const mount = async (): Promise<void> => void (await checkProgram('mount', ['-o', 'loop', image, path]));
+  const mount = async (disk: string): Promise<void> => void (await checkProgram('mount', ['-o', 'loop', disk, path]));
   const unmount = async (): Promise<void> => void (await checkProgram('umount', [path]));
-  await mount();
+  await mount(image);
   return {
     path,
     fail: () => shutDown(path),
     repair: async () => {
       await unmount();
-      await mount();
+      // Another mount namespace may still hold the failed file system, and with it the device.
+      const other = join(directory, 'image-after');
+      await checkProgram('cp', ['--sparse=always', image, other]);
+      await mount(other);
     },
     [Symbol.asyncDispose]: unmount,
   };
