@@ -4,6 +4,7 @@ import { exitStatusOf } from './exit-status.ts';
 import { helperError } from './helper-error.ts';
 import { requireStepIds } from './id-map.ts';
 import { nameFiles } from './name-files.ts';
+import { namespacesOf } from './network.ts';
 import type { Networks } from './open-networks.ts';
 import { runRecord, type RunRecords } from './run-records.ts';
 import { seccompFilter } from './seccomp.ts';
@@ -49,10 +50,15 @@ export class NativeExecutor implements Executor, AsyncDisposable {
   ): Promise<ExitStatus> {
     o.signal?.throwIfAborted();
     requireStepIds(spec);
+    const { networks } = this.#o;
+    networks.prepare(spec);
     await using proxies = await openSocketProxies(spec.mounts);
-    const need = { spec, network: await this.#o.networks.driverOf(spec) };
+    const need = { spec, born: namespacesOf(spec) };
+    await using start = this.#starts.take(need);
+    await using taken = await networks.take(spec);
     o.signal?.throwIfAborted();
-    const { cgroup, network, helper } = this.#starts.take(need);
+    const { cgroup, helper } = start;
+    const network = taken.plan;
     const program = toStepProgram(
       { ...spec, mounts: proxies.mounts },
       {
@@ -71,6 +77,11 @@ export class NativeExecutor implements Executor, AsyncDisposable {
     for (const note of outcome.notes) this.#tell(note);
     if (outcome.failure !== undefined) throw helperError(outcome.failure, spec.process.args);
     return exitStatusOf(outcome.ended, cgroup.readings(outcome.readings), spec);
+  }
+
+  rest(): void {
+    this.#starts.rest();
+    this.#o.networks.rest();
   }
 
   /** Each thing once: steps are many, the machine is one. */

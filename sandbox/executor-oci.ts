@@ -11,14 +11,15 @@ import type { HelperFailure } from './helper-record.ts';
 import { HelperProcess } from './helper-process.ts';
 import { requireStepIds } from './id-map.ts';
 import { nameFiles } from './name-files.ts';
-import { hostNetwork, networkOf } from './network.ts';
+import type { NetworkPlan } from './network.ts';
+import type { Networks } from './open-networks.ts';
 import { ociConfig } from './oci-bundle.ts';
 import { toOciProgram } from './oci-program.ts';
 import { lateFailure, runtimeFailure, silentFailure } from './oci-runtime-failure.ts';
 import { runRecord, type RunRecords } from './run-records.ts';
 import { openSocketProxies } from './socket-proxy.ts';
 
-/** What an executor by OCI runtime needs to know. */
+/** What an executor by OCI runtime needs to know. It owns the networks. */
 export interface OciExecutorOptions {
   readonly helper: string;
   /** Absolute path of runc, crun or another with their command line. */
@@ -30,6 +31,7 @@ export interface OciExecutorOptions {
   readonly scratch: string;
   readonly cgroups: CgroupDriver;
   readonly userNamespace: 'initial' | 'nested';
+  readonly networks: Networks;
   readonly syncSteps: 'suppress' | 'real';
   readonly records: RunRecords;
   readonly notes: (text: string) => void;
@@ -48,7 +50,9 @@ export class OciExecutor implements Executor, AsyncDisposable {
     this.#o = options;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#o.networks[Symbol.asyncDispose]();
+  }
 
   async run(
     spec: RuntimeSpec,
@@ -57,9 +61,12 @@ export class OciExecutor implements Executor, AsyncDisposable {
     o.signal?.throwIfAborted();
     refuseProc(spec);
     requireStepIds(spec);
+    this.#o.networks.prepare(spec);
     await using proxies = await openSocketProxies(spec.mounts);
+    await using network = await this.#o.networks.take(spec);
+    o.signal?.throwIfAborted();
     using bundle = new Bundle(this.#o.directory);
-    const { program, cgroup } = this.#prepare({ ...spec, mounts: proxies.mounts }, bundle);
+    const { program, cgroup } = this.#prepare({ ...spec, mounts: proxies.mounts }, { bundle, network: network.plan });
     const stderr = new FirstWords();
     const output: OutputListener = (stream, chunk) => {
       if (stream === 'stderr') stderr.push(chunk);
@@ -79,15 +86,22 @@ export class OciExecutor implements Executor, AsyncDisposable {
     return status;
   }
 
-  #prepare(spec: RuntimeSpec, bundle: Bundle): { readonly program: HelperProgram; readonly cgroup: CgroupPlan } {
+  rest(): void {
+    this.#o.networks.rest();
+  }
+
+  #prepare(
+    spec: RuntimeSpec,
+    { bundle, network }: { readonly bundle: Bundle; readonly network: NetworkPlan },
+  ): { readonly program: HelperProgram; readonly cgroup: CgroupPlan } {
     const { scratch, userNamespace, syncSteps: sync, capabilities } = this.#o;
-    const network = networkOf(spec.network, hostNetwork).plan();
     const cgroup = this.#o.cgroups.plan(spec);
     const files = nameFiles(spec, network);
     const { program, rootfs, mounts } = toOciProgram(spec, {
       command: bundle.command(this.#o),
       scratch,
       cgroup,
+      network,
       files,
     });
     const { runtimePath: cgroupsPath } = cgroup;

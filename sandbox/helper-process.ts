@@ -53,6 +53,11 @@ export class HelperProcess {
     }
   }
 
+  /** Its process, as /proc names it; there is none where it could not be started. */
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
   isWaiting(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
@@ -85,6 +90,24 @@ export class HelperProcess {
     }
   }
 
+  /**
+   * Waits until a program without a step says that it stays, by a reading. It is then left alone until it is dismissed.
+   * @returns the command that failed, `undefined` where none did. @throws SANDBOX_FAILED where the helper itself could not run or was killed.
+   */
+  async stay(): Promise<HelperFailure | undefined> {
+    const { promise: stays, resolve } = Promise.withResolvers<void>();
+    const outcome = new OutcomeCollector(
+      () => undefined,
+      () => resolve(),
+    );
+    this.#socket.on('data', (chunk: Buffer) => outcome.push(chunk));
+    this.#socket.write(encodeStep([]));
+    const end = await Promise.race([stays, this.#end()]);
+    this.#child.unref();
+    this.#socket.unref();
+    return typeof end === 'string' ? outcome.finish(end).failure : undefined;
+  }
+
   /** Ends a helper that is not needed; settles when nothing is left of it. */
   async dismiss(): Promise<void> {
     this.#socket.end();
@@ -101,6 +124,7 @@ export class HelperProcess {
 
 class OutcomeCollector {
   readonly #output: OutputListener;
+  readonly #stays: (() => void) | undefined;
   readonly #reader = new HelperRecordReader();
   readonly #readings = new Map<string, string>();
   readonly #notes: string[] = [];
@@ -109,8 +133,9 @@ class OutcomeCollector {
   #ended: HelperOutcome['ended'];
   #done = false;
 
-  constructor(output: OutputListener) {
+  constructor(output: OutputListener, stays?: () => void) {
     this.#output = output;
+    this.#stays = stays;
   }
 
   push(chunk: Buffer): void {
@@ -130,6 +155,7 @@ class OutcomeCollector {
         break;
       case 'reading':
         this.#readings.set(record.key, record.text);
+        this.#stays?.();
         break;
       case 'note':
         this.#notes.push(...record.text.split('\n'));

@@ -1,8 +1,8 @@
-import type { NetworkDriverName } from './open-networks.ts';
 import { isBuildError } from '../src/core/error.ts';
 import { probeCapabilities, userNamespaces, type Capability } from './capabilities.ts';
 import { findProgram } from './find-program.ts';
 import { helperPath } from './helper-path.ts';
+import { Networks, type NetworkDriverName } from './open-networks.ts';
 import { insideUserNamespace } from './user-namespace.ts';
 
 /** Which way of working a build would take here, and why. */
@@ -41,7 +41,7 @@ export async function reportMachine(request: MachineReportRequest): Promise<Mach
   const verdict = capabilities.some(({ need, state }) => need === 'required' && state === 'missing')
     ? 'cannot-build'
     : 'can-build';
-  return { verdict, capabilities, choices: verdict === 'can-build' ? choices(request, capabilities) : [] };
+  return { verdict, capabilities, choices: verdict === 'can-build' ? await choices(request, capabilities) : [] };
 }
 
 function helperCapability(): Capability {
@@ -88,7 +88,10 @@ function programs(): readonly Capability[] {
   });
 }
 
-function choices(request: MachineReportRequest, capabilities: readonly Capability[]): readonly MachineChoice[] {
+async function choices(
+  request: MachineReportRequest,
+  capabilities: readonly Capability[],
+): Promise<readonly MachineChoice[]> {
   const found = new Map(capabilities.map((each) => [each.name, each]));
   const has = (name: string): boolean => found.get(name)?.state === 'available';
   return [
@@ -97,9 +100,7 @@ function choices(request: MachineReportRequest, capabilities: readonly Capabilit
     has('cgroups')
       ? { name: 'cgroups', choice: found.get('cgroups')?.detail ?? '', why: 'each step gets a group of its own' }
       : { name: 'cgroups', choice: 'none', why: 'no group may be made: no limits, no accounting' },
-    request.networkDriver === undefined || request.networkDriver === 'auto'
-      ? { name: 'network', choice: 'host', why: 'the default of steps without --network=none' }
-      : { name: 'network', choice: request.networkDriver, why: 'as asked for' },
+    await networkChoice(request.networkDriver ?? 'auto'),
     request.runtime === undefined || request.runtime === 'native'
       ? { name: 'runtime', choice: 'native', why: 'our own helper' }
       : { name: 'runtime', choice: request.runtime, why: 'as asked for' },
@@ -111,6 +112,12 @@ function choices(request: MachineReportRequest, capabilities: readonly Capabilit
           why: 'fsync in a step waits for nothing: its layer is synced as a whole',
         },
   ];
+}
+
+/** Tried by making one, as the first step of a build does. */
+async function networkChoice(driver: NetworkDriverName): Promise<MachineChoice> {
+  await using networks = new Networks({ driver, helper: helperPath(), notes: () => undefined });
+  return { name: 'network', ...(await networks.describe()) };
 }
 
 function userNamespaceChoice(mapped: boolean): MachineChoice {

@@ -2,15 +2,14 @@ import { readFileSync } from 'node:fs';
 import { isErrno } from '../src/core/error.ts';
 import type { RuntimeSpec } from '../src/core/executor.ts';
 import type { NetworkPlan } from './network.ts';
-import { hostsFile, resolvConf } from './rootfs.ts';
+import { hostsFile, namesServer, resolvConf } from './rootfs.ts';
 
 /** The files by which a step finds names, made from the host's. */
 export function nameFiles(
   spec: Pick<RuntimeSpec, 'hostname' | 'extraHosts'>,
   { loopback, hostAddress, nameServer }: Pick<NetworkPlan, 'loopback' | 'hostAddress' | 'nameServer'>,
 ): { readonly hosts: string; readonly resolvConf: string } {
-  const host = readText('/etc/resolv.conf') ?? '';
-  const upstream = loopback === 'reachable' ? undefined : readText('/run/systemd/resolve/resolv.conf');
+  const { host, upstream } = resolvers();
   const extra = spec.extraHosts.map((each) =>
     each.address === 'host-gateway' ? { ...each, address: hostAddress } : each,
   );
@@ -18,6 +17,16 @@ export function nameFiles(
     hosts: hostsFile(spec.hostname, extra),
     resolvConf: resolvConf({ host, upstream, loopback, ...(nameServer === undefined ? {} : { nameServer }) }),
   };
+}
+
+/** Whether all of the host's name servers answer on its loopback only, out of reach of a step in a network of its own. */
+export function namesServersOnLoopbackOnly(): boolean {
+  const { host, upstream } = resolvers();
+  return namesServer(host) && !namesServer(resolvConf({ host, upstream, loopback: 'unreachable' }));
+}
+
+function resolvers(): { readonly host: string; readonly upstream: string | undefined } {
+  return { host: readText('/etc/resolv.conf') ?? '', upstream: readText('/run/systemd/resolve/resolv.conf') };
 }
 
 function readText(path: string): string | undefined {

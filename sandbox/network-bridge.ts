@@ -1,200 +1,127 @@
-import { execFile } from 'node:child_process';
-import { mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
-import { BuildError, isErrno, messageOf } from '../src/core/error.ts';
+import { isErrno, messageOf } from '../src/core/error.ts';
 import { tryLock, type FileLock } from './file-lock.ts';
-import type { HelperCommand } from './helper-program.ts';
-import { HelperProcess } from './helper-process.ts';
-import type { NetworkDriver, NetworkPlan } from './network.ts';
-import { formatAddress, formatSubnet, overlap, parseRoutes, parseSubnet, subnetSize, type Subnet } from './subnet.ts';
+import { forwardingObstacle } from './forwarding.ts';
+import { NetworkNamespace } from './network-namespace.ts';
+import type { NetworkDriver } from './network-pool.ts';
+import {
+  defaultInterface,
+  formatAddress,
+  overlap,
+  parseRoutes,
+  parseSubnet,
+  subnetSize,
+  type Subnet,
+} from './subnet.ts';
 
 /** What a bridge needs of its machine. */
 export interface BridgeRequest {
   readonly helper: string;
   /** Path of nft. */
   readonly nft: string;
-  /** For locks and leases, shared by all builds of this machine; does not outlive it. Usually /run/tsbuild. */
+  /** For leases, shared by all builds of this machine; does not outlive it. Usually /run/tsbuild. */
   readonly directory: string;
 }
 
-const bridge = 'tsbuild0';
-const table = 'tsbuild';
 const candidates = ['10.209.0.0/22', '10.217.0.0/22', '172.30.208.0/22', '172.22.208.0/22', '192.168.208.0/22'];
-const lockPatienceMs = 30_000;
+/** Our interfaces of the host; the rest of the name is the address of its subnet. */
+const prefix = 'tsb';
+/** A pair has a subnet of four addresses: its own, the host's end, the step's end, and that for all. */
+const pairSize = 4;
 
 /**
- * Opens the bridge that all builds of this network namespace share; the first one makes it, the last one removes it. What killed builds
- * have left is known by nobody holding its lock, and made anew.
- * @returns the network, or why there is none.
+ * The network that Docker calls a bridge: steps have addresses of their own behind NAT. It is routed, not bridged: each namespace has a pair of
+ * interfaces and a table of nftables to itself, which the kernel removes with its keeper, so that builds share nothing but the choice of addresses.
+ * @returns the driver, or why it would not lead outside.
  */
-export async function openBridgeNetwork(request: BridgeRequest): Promise<BridgeNetwork | string> {
-  if (readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim() !== '1') {
-    return 'net.ipv4.ip_forward is off (sysctl -w net.ipv4.ip_forward=1)';
-  }
-  try {
-    return await BridgeNetwork.open(request);
-  } catch (error) {
-    if (error instanceof BridgeProblem) return error.message;
-    if (isErrno(error, 'EACCES', 'EPERM', 'EROFS')) return messageOf(error);
-    throw error;
-  }
+export async function openBridge(request: BridgeRequest): Promise<NetworkDriver | string> {
+  const obstacle = await forwardingObstacle(request.nft);
+  if (obstacle !== undefined) return obstacle;
+  const routes = readFileSync('/proc/net/route', 'utf8');
+  const subnet = freeSubnet(routes);
+  if (subnet === undefined) return `all of ${candidates.join(', ')} are in use`;
+  const uplink = defaultInterface(routes);
+  if (uplink === undefined && hasIpv6Route()) return 'the host reaches the outside by IPv6 only';
+  const mtu = uplink === undefined ? '1500' : readFileSync(`/sys/class/net/${uplink}/mtu`, 'utf8').trim();
+  const addresses = new AddressPool(request.directory, subnet);
+  return {
+    name: 'bridge',
+    make: async () => {
+      const lease = addresses.lease();
+      return typeof lease === 'string' ? lease : makeNamespace(request.helper, lease, mtu);
+    },
+  };
 }
 
-class BridgeProblem extends Error {}
+async function makeNamespace(helper: string, lease: Lease, mtu: string): Promise<NetworkNamespace | string> {
+  const gateway = formatAddress(lease.base + 1);
+  const address = formatAddress(lease.base + 2);
+  const name = `${prefix}${lease.base.toString(16).padStart(8, '0')}`;
+  return NetworkNamespace.make({
+    helper,
+    commands: [
+      ['network-nat', `tsbuild-${name}`, name, address],
+      ['network-pair', name, `${address}/30`, gateway, mtu],
+    ],
+    plan: { hostAddress: gateway },
+    release: () => lease.lock[Symbol.dispose](),
+  });
+}
 
-/** Steps on a bridge: each has an address of its own, reaches the outside by NAT and the host by the bridge's address, and no other step. */
-export class BridgeNetwork implements NetworkDriver, AsyncDisposable {
-  readonly name = 'bridge';
-  readonly #request: BridgeRequest;
+interface Lease {
+  readonly base: number;
+  readonly lock: FileLock;
+}
+
+/** The subnets of pairs. A lease is a locked file: the kernel gives back those of killed builds. */
+class AddressPool {
   readonly #directory: string;
   readonly #subnet: Subnet;
-  readonly #users: FileLock;
   #next: number;
 
-  private constructor(request: BridgeRequest, o: { directory: string; subnet: Subnet; users: FileLock }) {
-    this.#request = request;
-    this.#directory = o.directory;
-    this.#subnet = o.subnet;
-    this.#users = o.users;
+  constructor(directory: string, subnet: Subnet) {
+    this.#directory = join(directory, `leases-${readlinkSync('/proc/self/ns/net').replaceAll(/\D/g, '')}`);
+    this.#subnet = subnet;
     // Builds begin at different places, so that they seldom try what another one holds.
-    this.#next = Math.trunc(Math.random() * subnetSize(o.subnet));
+    this.#next = Math.trunc(Math.random() * this.#size);
   }
 
-  static async open(request: BridgeRequest): Promise<BridgeNetwork> {
-    const namespace = readlinkSync('/proc/self/ns/net').replace(/\D/g, '');
-    const directory = join(request.directory, `bridge-${namespace}`);
-    mkdirSync(join(directory, 'leases'), { recursive: true, mode: 0o700 });
-    using setup = new DisposableStack();
-    setup.use(await lock(directory, 'setup'));
-    const alone = tryLock(touch(directory, 'users'), 'exclusive');
-    if (alone !== undefined) {
-      await remove(request, directory);
-      await make(request, directory);
-      alone[Symbol.dispose]();
+  lease(): Lease | string {
+    try {
+      mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+      for (let tried = 0; tried < this.#size; tried++) {
+        const base = this.#subnet.base + pairSize * (this.#next++ % this.#size);
+        const path = join(this.#directory, formatAddress(base));
+        writeFileSync(path, '', { flag: 'a', mode: 0o600 });
+        const lock = tryLock(path, 'exclusive');
+        if (lock !== undefined) return { base, lock };
+      }
+      return 'all addresses are in use';
+    } catch (error) {
+      if (isErrno(error, 'EACCES', 'EPERM', 'EROFS')) return messageOf(error);
+      throw error;
     }
-    const users = tryLock(join(directory, 'users'), 'shared');
-    const subnet = parseSubnet(readFileSync(join(directory, 'subnet'), 'utf8'));
-    if (users === undefined || subnet === undefined) throw new BridgeProblem(`${directory} is damaged`);
-    return new BridgeNetwork(request, { directory, subnet, users });
   }
 
-  plan(): NetworkPlan {
-    const lease = this.#lease();
-    const { base, prefix } = this.#subnet;
-    const gateway = formatAddress(base + 1);
-    const address = formatAddress(base + lease.number);
-    return {
-      namespace: 'own',
-      born: [],
-      before: [],
-      prelude: [['bridge-join', bridge, `tsb${lease.number}`, `${address}/${prefix}`, gateway]],
-      after: [],
-      loopback: 'unreachable',
-      hostAddress: gateway,
-      release: () => lease.lock[Symbol.dispose](),
-    };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    using setup = new DisposableStack();
-    setup.use(await lock(this.#directory, 'setup'));
-    this.#users[Symbol.dispose]();
-    using alone = tryLock(join(this.#directory, 'users'), 'exclusive');
-    if (alone !== undefined) await remove(this.#request, this.#directory);
-  }
-
-  /** The next free address, counted from the subnet's first: never that, the bridge's own or the last. */
-  #lease(): { readonly number: number; readonly lock: FileLock } {
-    const usable = subnetSize(this.#subnet) - 3;
-    for (let tried = 0; tried < usable; tried++) {
-      const number = 2 + (this.#next++ % usable);
-      const lease = tryLock(touch(join(this.#directory, 'leases'), String(number)), 'exclusive');
-      if (lease !== undefined) return { number, lock: lease };
-    }
-    throw new BuildError('SANDBOX_FAILED', { step: 'find an address for the step', reason: 'all are in use' });
+  get #size(): number {
+    return subnetSize(this.#subnet) / pairSize;
   }
 }
 
-/** An empty file, made where it is not there. */
-function touch(directory: string, name: string): string {
-  const path = join(directory, name);
-  writeFileSync(path, '', { flag: 'a', mode: 0o600 });
-  return path;
+/** One that no route of the host leads to, but for those of other builds. */
+function freeSubnet(routes: string): Subnet | undefined {
+  const taken = parseRoutes(routes).filter((route) => !route.interface.startsWith(prefix));
+  const subnets = candidates.flatMap((text) => parseSubnet(text) ?? []);
+  return subnets.find((subnet) => !taken.some((route) => overlap(route, subnet)));
 }
 
-async function lock(directory: string, name: string): Promise<FileLock> {
-  const path = touch(directory, name);
-  for (const end = performance.now() + lockPatienceMs; performance.now() < end; await delay(5)) {
-    const taken = tryLock(path, 'exclusive');
-    if (taken !== undefined) return taken;
-  }
-  throw new BridgeProblem(`${path} is held by another build`);
-}
-
-async function make(request: BridgeRequest, directory: string): Promise<void> {
-  const subnet = freeSubnet();
-  await refuseToBeDropped(request.nft);
-  await runKeeper(request.helper, [['bridge-add', bridge, `${formatAddress(subnet.base + 1)}/${subnet.prefix}`]]);
+function hasIpv6Route(): boolean {
   try {
-    await runNft(request.nft, natRules(subnet));
+    const lines = readFileSync('/proc/net/ipv6_route', 'utf8').split('\n');
+    return lines.some((line) => /^0{32} 00 /.test(line) && !line.endsWith(' lo'));
   } catch (error) {
-    await remove(request, directory);
+    if (isErrno(error, 'ENOENT')) return false;
     throw error;
   }
-  writeFileSync(join(directory, 'subnet'), formatSubnet(subnet));
-}
-
-async function remove({ helper, nft }: BridgeRequest, directory: string): Promise<void> {
-  rmSync(join(directory, 'subnet'), { force: true });
-  // The first line makes the table where it is not there, so that the second one succeeds in any case.
-  await Promise.all([
-    runKeeper(helper, [['bridge-remove', bridge]]),
-    runNft(nft, `table ip ${table}\ndelete table ip ${table}\n`),
-  ]);
-}
-
-function natRules(subnet: Subnet): string {
-  return `table ip ${table} {
-  chain postrouting {
-    type nat hook postrouting priority srcnat; policy accept;
-    ip saddr ${formatSubnet(subnet)} oifname != "${bridge}" masquerade
-  }
-}
-`;
-}
-
-function freeSubnet(): Subnet {
-  const routes = parseRoutes(readFileSync('/proc/net/route', 'utf8'));
-  const subnets = candidates.flatMap((text) => parseSubnet(text) ?? []);
-  const free = subnets.find((subnet) => !routes.some((route) => overlap(route, subnet)));
-  if (free === undefined) throw new BridgeProblem(`all of ${candidates.join(', ')} are in use`);
-  return free;
-}
-
-/** A firewall that forwards nothing by default would forward nothing of ours; rules of our own cannot overrule it. */
-async function refuseToBeDropped(nft: string): Promise<void> {
-  const chains = await runNft(nft, 'list chains\n');
-  const dropping = /hook forward priority [^;]*; policy drop;/.exec(chains);
-  if (dropping !== null) throw new BridgeProblem('a firewall of this machine drops what is forwarded');
-}
-
-async function runNft(nft: string, script: string): Promise<string> {
-  const running = promisify(execFile)(nft, ['-f', '-'], { env: {} });
-  running.child.stdin?.end(script);
-  try {
-    return (await running).stdout;
-  } catch (error) {
-    throw new BridgeProblem(messageOf(error).trim().replaceAll('\n', '; '), { cause: error });
-  }
-}
-
-/** Runs commands on the host. */
-async function runKeeper(helper: string, keeper: readonly HelperCommand[]): Promise<void> {
-  const { failure } = await HelperProcess.start(helper, { keeper, prelude: [] }).run([], {
-    output: () => undefined,
-    signal: undefined,
-  });
-  if (failure !== undefined) throw new BridgeProblem(`${failure.command} ${failure.subject}: errno ${failure.errno}`);
 }

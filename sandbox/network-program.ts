@@ -1,10 +1,21 @@
 import { networkInterfaces } from 'node:os';
-import type { NetworkDriver } from './network.ts';
+import { NetworkNamespace } from './network-namespace.ts';
+import type { NetworkDriver } from './network-pool.ts';
+import type { NetworkPlan } from './network.ts';
 
-/** Where the helper gives the program the step's namespace (sandbox/native/network.c). */
+/** What a network made by a program needs of its machine. */
+export interface ProgramRequest {
+  readonly helper: string;
+  /** The program's. */
+  readonly path: string;
+  /** Whether a name server answers that is not on the host's loopback. */
+  readonly nameServers: 'reachable' | 'loopback-only';
+}
+
+/** Where the helper gives the program the namespace (sandbox/native/network.c). */
 const namespace = '/proc/self/fd/4';
 
-/** What each program is told: no port of the host is forwarded, and the host's loopback stays out of reach. */
+/** Beyond names, each program is told the same: no port of the host is forwarded, and the host's loopback stays out of reach. */
 const argumentsOf = {
   slirp4netns: ['--configure', '--mtu=65520', '--disable-host-loopback', '--netns-type=path', namespace, 'eth0'],
   pasta: [
@@ -17,31 +28,29 @@ const argumentsOf = {
     '--udp-ports=none',
     '--tcp-ns=none',
     '--udp-ns=none',
-    '--dns-forward=169.254.1.1',
     '--netns',
     namespace,
   ],
 } as const;
 
-const nameServers = { slirp4netns: '10.0.2.3', pasta: '169.254.1.1' } as const;
+const pastaNameServer = '169.254.1.1';
 
-/** A network that a program in user space makes for each step: it needs no privilege on the host. `path` is the program's. */
-export function programNetwork(name: keyof typeof argumentsOf, path: string): NetworkDriver {
-  const hostAddress = outwardAddress();
-  return {
-    name,
-    plan: () => ({
-      namespace: 'own',
-      born: [],
-      before: [['network-start', path, ...argumentsOf[name]]],
-      prelude: [['network-join']],
-      after: [['network-end']],
-      loopback: 'unreachable',
-      nameServer: nameServers[name],
-      hostAddress,
-      release: () => undefined,
-    }),
-  };
+/** A network that a program in user space makes: it needs no privilege on the host. */
+export function programNetwork(name: keyof typeof argumentsOf, request: ProgramRequest): NetworkDriver {
+  const names = namesBy(name, request.nameServers);
+  const commands = [['network-program', request.path, ...names.arguments, ...argumentsOf[name]]] as const;
+  const plan = { ...names.plan, hostAddress: outwardAddress() };
+  return { name, make: () => NetworkNamespace.make({ helper: request.helper, commands, plan }) };
+}
+
+/** pasta answers for the host's name server under the address that it is told, and then under no other: it is told only where that is needed. */
+function namesBy(
+  name: keyof typeof argumentsOf,
+  nameServers: ProgramRequest['nameServers'],
+): { readonly arguments: readonly string[]; readonly plan: Pick<NetworkPlan, 'nameServer'> } {
+  if (name === 'slirp4netns') return { arguments: [], plan: { nameServer: '10.0.2.3' } };
+  if (nameServers === 'reachable') return { arguments: [], plan: {} };
+  return { arguments: [`--dns-forward=${pastaNameServer}`], plan: { nameServer: pastaNameServer } };
 }
 
 /** An address of the host that is not its loopback's: slirp4netns connects to it. A step on pasta has the same address itself and does not reach the host. */

@@ -40,9 +40,8 @@ export function ociConfig(spec: RuntimeSpec, plan: BundlePlan): object {
     hostname: spec.hostname,
     mounts: [...systemMounts(spec, plan), ...plan.mounts],
     linux: {
-      namespaces: ['pid', 'mount', 'ipc', 'uts', 'cgroup', ...(plan.network === 'own' ? ['network'] : [])].map(
-        (type) => ({ type }),
-      ),
+      // The helper has entered the network and the time namespace already: not every runtime knows the latter.
+      namespaces: ['pid', 'mount', 'ipc', 'uts', 'cgroup'].map((type) => ({ type })),
       ...(plan.cgroupsPath === undefined ? {} : { cgroupsPath: plan.cgroupsPath }),
       resources: ociResources(spec, plan.pids),
       ...(confined ? { maskedPaths, readonlyPaths: readOnlyPaths, seccomp: ociSeccomp(spec, plan.sync) } : {}),

@@ -2,6 +2,7 @@ import type { RuntimeSpec } from '../src/core/executor.ts';
 import type { CgroupPlan } from './cgroup.ts';
 import type { HelperCommand, HelperProgram } from './helper-program.ts';
 import { mountSource, nameFileMounts, rootSource, SlotCounter } from './mount-source.ts';
+import type { NetworkPlan } from './network.ts';
 import type { OciMount } from './oci-bundle.ts';
 import { noCoreDumps } from './rlimits.ts';
 import { thawToKill } from './step-starts.ts';
@@ -13,6 +14,7 @@ export interface OciPlan {
   /** An empty directory of the host; all that the runtime is to mount lies below it, in a mount namespace of its own. */
   readonly scratch: string;
   readonly cgroup: CgroupPlan;
+  readonly network: NetworkPlan;
   readonly files: { readonly hosts: string; readonly resolvConf: string };
 }
 
@@ -35,19 +37,20 @@ export function toOciProgram(spec: RuntimeSpec, plan: OciPlan): OciStep {
     ...mountSource(mount, 'nodev', slots),
   }));
   const system = ['/proc', '/sys', '/dev'].map((path): HelperCommand => ['stub', root, path, 'real-directory']);
-  const { scratch, cgroup, command } = plan;
+  const { scratch, cgroup, network, command } = plan;
   return {
     rootfs: `${scratch}/rootfs`,
     mounts: mounts.map(({ slot, destination }) => bindMount(`${scratch}/mount-${slot}`, destination)),
     program: {
       keeper: [
         ...thawToKill(cgroup),
-        ['spawn', 'mount,pid,time', ''],
+        ['spawn', ['mount', 'pid', 'time', ...network.born].join(','), ''],
         ...cgroup.after,
         ...cgroup.directories.map((path): HelperCommand => ['rmdir', path]),
       ],
       prelude: [],
       step: [
+        ...network.join,
         ['private'],
         ['scratch', scratch],
         rootSource(root, spec.root, ''),

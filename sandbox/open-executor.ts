@@ -24,7 +24,7 @@ export interface ExecutorRequest {
   readonly runtime?: string;
   /** `suppress`: fsync and its kin succeed at once inside steps; the layer is synced as a whole when it is committed. The default. */
   readonly syncSteps?: 'suppress' | 'real';
-  /** How steps reach the outside that ask for no network in particular; an OCI runtime knows the host's only. */
+  /** How steps reach the outside that ask for no network in particular. */
   readonly networkDriver?: NetworkDriverName;
   readonly stateDir: string;
   /** Told what a person may want to know, such as a limit that could not be set. */
@@ -40,9 +40,11 @@ export async function openExecutor(request: ExecutorRequest): Promise<Executor &
   if (hasOneId()) notes(ONE_ID);
   const scratch = join(request.stateDir, 'mount-point');
   mkdirSync(scratch, { recursive: true, mode: 0o700 });
+  const helper = helperPath();
   const common = {
-    helper: helperPath(),
+    helper,
     scratch,
+    networks: new Networks({ driver: request.networkDriver ?? 'auto', helper, notes }),
     cgroups: openCgroups(notes),
     userNamespace: insideUserNamespace() ? 'nested' : 'initial',
     syncSteps: request.syncSteps ?? 'suppress',
@@ -50,8 +52,7 @@ export async function openExecutor(request: ExecutorRequest): Promise<Executor &
     notes,
   } as const;
   if (request.runtime === undefined || request.runtime === 'native') {
-    const networks = new Networks({ driver: request.networkDriver ?? 'auto', helper: common.helper, notes });
-    return new NativeExecutor({ ...common, networks });
+    return new NativeExecutor(common);
   }
   const runtime = findRuntime(request.runtime);
   const keep = (await helpOf(runtime)).includes('--keep') ? 'known' : 'unknown';

@@ -2,13 +2,16 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { isErrno } from '../src/core/error.ts';
 import type { RuntimeSpec } from '../src/core/executor.ts';
 import { findProgram } from './find-program.ts';
-import { openBridgeNetwork } from './network-bridge.ts';
+import { namesServersOnLoopbackOnly } from './name-files.ts';
+import { openBridge } from './network-bridge.ts';
+import { NetworkPool, type NetworkDriver, type TakenNetwork } from './network-pool.ts';
 import { programNetwork } from './network-program.ts';
-import { hostNetwork, networkOf, type NetworkDriver } from './network.ts';
+import { hostNetwork, loopbackNetwork, type NetworkPlan } from './network.ts';
+import { loopbackProxy } from './loopback-proxy.ts';
 import { insideUserNamespace } from './user-namespace.ts';
 
-/** Names of the networks that lead outside. `auto` shares the host's, as BuildKit does without CNI. */
-export type NetworkDriverName = 'auto' | 'host' | 'bridge' | 'pasta' | 'slirp4netns';
+/** Names of the networks that lead outside. `auto` is the first that works of those that isolate, else the host's. */
+export type NetworkDriverName = 'auto' | 'host' | NetworkDriver['name'];
 
 /** What decides between networks. */
 export interface NetworksRequest {
@@ -20,50 +23,119 @@ export interface NetworksRequest {
   readonly notes: (text: string) => void;
 }
 
-/** The networks of one executor. The one that leads outside is opened by the first step that needs it. */
+/** What of a step decides about its network. */
+type NetworkUse = Pick<RuntimeSpec, 'network'> & {
+  readonly process: Pick<RuntimeSpec['process'], 'env' | 'capabilities'>;
+};
+
+/** The networks of one executor. Those that lead outside are opened by the first step that needs one. */
 export class Networks implements AsyncDisposable {
   readonly #request: NetworksRequest;
-  #outside: Promise<NetworkDriver & Partial<AsyncDisposable>> | undefined;
+  readonly #told = new Set<string>();
+  #outside: Promise<NetworkPool | string> | undefined;
 
   constructor(request: NetworksRequest) {
     this.#request = request;
   }
 
-  /** The driver for a step. */
-  async driverOf({ network }: Pick<RuntimeSpec, 'network'>): Promise<NetworkDriver> {
-    if (network !== 'default') return networkOf(network, hostNetwork);
-    this.#outside ??= this.#open();
-    return this.#outside;
+  /** Begins to make what a step like this will need, beside whatever else has to be done for it. */
+  prepare(spec: NetworkUse): void {
+    // What cannot be opened is told to the step that takes it.
+    if (this.#given(spec) === undefined) this.#open().catch(() => undefined);
+  }
+
+  /** A network for one step. @throws SANDBOX_FAILED where none can be made although the first one could */
+  async take(spec: NetworkUse): Promise<TakenNetwork> {
+    const only = this.#given(spec);
+    if (only !== undefined) return this.#share(only);
+    const outside = await this.#open();
+    if (typeof outside !== 'string') return outside.take(spec.process.capabilities === 'all' ? 'once' : 'again');
+    return this.#share({ plan: hostNetwork, note: `${this.#request.driver} does not work here: ${outside}` });
+  }
+
+  /** What steps with the default network get, and why. */
+  async describe(): Promise<{ readonly choice: NetworkDriverName; readonly why: string }> {
+    const { driver } = this.#request;
+    if (driver === 'host') return { choice: 'host', why: 'as asked for' };
+    const outside = await this.#open();
+    if (typeof outside === 'string') return { choice: 'host', why: outside };
+    const why = driver === 'auto' ? 'steps have a network of their own that leads outside' : 'as asked for';
+    return { choice: outside.driver, why };
+  }
+
+  /** Begins to end the namespaces that no step uses. */
+  rest(): void {
+    // What could not be opened was told to the step that needed it.
+    void this.#outside?.then((outside) => typeof outside === 'object' && outside.rest()).catch(() => undefined);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     // What could not be opened was told to the step that needed it.
     const outside = await this.#outside?.catch(() => undefined);
-    await outside?.[Symbol.asyncDispose]?.();
+    if (typeof outside === 'object') await outside[Symbol.asyncDispose]();
   }
 
-  async #open(): Promise<NetworkDriver & Partial<AsyncDisposable>> {
-    const { driver, notes } = this.#request;
-    const opened = await this.#openNamed();
-    if (typeof opened !== 'string') return opened;
-    notes(`steps share the host’s network, since ${driver} does not work here: ${opened}`);
-    return hostNetwork;
+  #open(): Promise<NetworkPool | string> {
+    this.#outside ??= openOutside(this.#request);
+    return this.#outside;
   }
 
-  /** The driver asked for, or why it cannot be had. */
-  async #openNamed(): Promise<(NetworkDriver & Partial<AsyncDisposable>) | string> {
-    const { driver, helper, directory = '/run/tsbuild' } = this.#request;
-    if (driver === 'auto' || driver === 'host') return hostNetwork;
-    const program = driver === 'bridge' ? 'nft' : driver;
-    const path = findProgram(program);
-    if (path === undefined) return `there is no program ${program} (apt-get install ${packages[program]})`;
-    if (driver === 'bridge') return openBridgeNetwork({ helper, nft: path, directory });
-    // It becomes another user then, who may not enter the step's namespace.
-    if (driver === 'pasta' && !insideUserNamespace()) return 'pasta does not work for root (take bridge)';
-    return canOpen(tunDevice)
-      ? programNetwork(driver, path)
-      : `${tunDevice} may not be opened (chmod 666 ${tunDevice})`;
+  /** What a step gets that needs none of the networks that lead outside. */
+  #given({ network, process: { env } }: NetworkUse): Shared | undefined {
+    if (network === 'none') return { plan: loopbackNetwork };
+    const { driver } = this.#request;
+    if (network === 'host' || driver === 'host') return { plan: hostNetwork };
+    const proxy = driver === 'auto' ? loopbackProxy(env) : undefined;
+    return proxy === undefined ? undefined : { plan: hostNetwork, note: `${proxy} names a proxy on its loopback` };
   }
+
+  /** Each note once: steps are many, the machine is one. */
+  #share({ plan, note }: Shared): TakenNetwork {
+    if (note !== undefined && !this.#told.has(note)) this.#request.notes(`steps share the host’s network: ${note}`);
+    if (note !== undefined) this.#told.add(note);
+    return { plan, [Symbol.asyncDispose]: () => Promise.resolve() };
+  }
+}
+
+/** A network that is not a step's alone, or that is made with the step. */
+interface Shared {
+  readonly plan: NetworkPlan;
+  readonly note?: string;
+}
+
+/** The first driver that works, or why none does. */
+async function openOutside(request: NetworksRequest): Promise<NetworkPool | string> {
+  const reasons: string[] = [];
+  for (const name of driversOf(request.driver)) {
+    const driver = await openDriver(name, request);
+    const pool = typeof driver === 'string' ? driver : await NetworkPool.open(driver);
+    if (typeof pool !== 'string') return pool;
+    reasons.push(request.driver === 'auto' ? `${name}: ${pool}` : pool);
+  }
+  return reasons.join('; ');
+}
+
+function driversOf(asked: NetworkDriverName): readonly NetworkDriver['name'][] {
+  if (asked === 'host') return [];
+  if (asked !== 'auto') return [asked];
+  return insideUserNamespace() ? ['pasta', 'slirp4netns'] : ['bridge', 'slirp4netns'];
+}
+
+/** The driver, or why it cannot be had. */
+async function openDriver(name: NetworkDriver['name'], request: NetworksRequest): Promise<NetworkDriver | string> {
+  const { helper, directory = '/run/tsbuild' } = request;
+  const program = name === 'bridge' ? 'nft' : name;
+  const path = findProgram(program);
+  if (path === undefined) return `there is no program ${program} (apt-get install ${packages[program]})`;
+  const nameServers = namesServersOnLoopbackOnly() ? 'loopback-only' : 'reachable';
+  if (name === 'bridge') {
+    if (nameServers === 'loopback-only') return 'the host’s name servers answer on its loopback only';
+    return openBridge({ helper, nft: path, directory });
+  }
+  // It becomes another user then, who may not enter the step's namespace.
+  if (name === 'pasta' && !insideUserNamespace()) return 'pasta does not work for root (take bridge)';
+  if (!canOpen(tunDevice)) return `${tunDevice} may not be opened (chmod 666 ${tunDevice})`;
+  return programNetwork(name, { helper, path, nameServers });
 }
 
 const tunDevice = '/dev/net/tun';

@@ -69,7 +69,8 @@ export function resolvConf(o: {
   return `${upstream.replace(/\n*$/, '')}\nnameserver ${o.nameServer}\n`.trimStart();
 }
 
-function namesServer(text: string): boolean {
+/** Whether the text of a resolv.conf names a server, however it may be reached. */
+export function namesServer(text: string): boolean {
   return /^\s*nameserver\s/m.test(text);
 }
 

@@ -33,8 +33,9 @@ export function toStepProgram(spec: RuntimeSpec, plan: StepPlan): HelperProgram 
     ...[...nameFileMounts(plan.files), ...spec.mounts].map((mount) => specMount(mount, devices, slots)),
   ];
   return {
-    ...toStepStart(plan.cgroup, plan.network),
+    ...toStepStart(plan.cgroup, plan.network.born),
     step: [
+      ...plan.network.join,
       ...plan.cgroup.limits(spec.resources),
       ['unshare-cgroup'],
       ['private'],

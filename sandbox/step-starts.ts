@@ -3,34 +3,27 @@ import type { RuntimeSpec } from '../src/core/executor.ts';
 import type { CgroupDriver, CgroupPlan } from './cgroup.ts';
 import { HelperProcess } from './helper-process.ts';
 import type { HelperCommand, HelperStart } from './helper-program.ts';
-import type { NetworkDriver, NetworkPlan } from './network.ts';
+import type { NetworkPlan } from './network.ts';
 
-/** A step that has begun: its namespaces and its cgroup are there, its own commands are not. */
-export interface StepStart {
+/** A step that has begun: its namespaces and its cgroup are there, its own commands are not. Disposing ends it where nothing else did. */
+export interface StepStart extends AsyncDisposable {
   readonly helper: HelperProcess;
   readonly cgroup: CgroupPlan;
-  readonly network: NetworkPlan;
 }
 
 /** What the beginning of a step depends on. */
 interface StartNeed {
   readonly spec: RuntimeSpec;
-  readonly network: NetworkDriver;
+  /** Namespaces beside those that every step has. */
+  readonly born: NetworkPlan['born'];
 }
 
 /** The commands of a beginning: the same for all steps that are isolated alike. */
-export function toStepStart(cgroup: CgroupPlan, network: NetworkPlan): HelperStart {
-  const namespaces = ['mount', 'pid', 'uts', 'ipc', 'time', ...network.born].join(',');
+export function toStepStart(cgroup: CgroupPlan, born: NetworkPlan['born']): HelperStart {
+  const namespaces = ['mount', 'pid', 'uts', 'ipc', 'time', ...born].join(',');
   return {
-    keeper: [
-      ...thawToKill(cgroup),
-      ...cgroup.before,
-      ...network.before,
-      ['spawn', namespaces, cgroup.into ?? ''],
-      ...network.after,
-      ...cgroup.after,
-    ],
-    prelude: [...cgroup.join.map((path) => ['join', path] as const), ...network.prelude],
+    keeper: [...thawToKill(cgroup), ...cgroup.before, ['spawn', namespaces, cgroup.into ?? ''], ...cgroup.after],
+    prelude: cgroup.join.map((path) => ['join', path] as const),
   };
 }
 
@@ -48,6 +41,7 @@ export class StepStarts implements AsyncDisposable {
   readonly #cgroups: CgroupDriver;
   #spare: (StepStart & { readonly key: string }) | undefined;
   #state: 'open' | 'closed' = 'open';
+  #ending: Promise<unknown> | undefined;
 
   constructor(helper: string, cgroups: CgroupDriver) {
     this.#helper = helper;
@@ -77,20 +71,25 @@ export class StepStarts implements AsyncDisposable {
     });
   }
 
+  /** Begins to end the spare. */
+  rest(): void {
+    this.#ending = Promise.all([this.#ending, this.#spare?.helper.dismiss()]);
+    this.#spare = undefined;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#state = 'closed';
-    await this.#spare?.helper.dismiss();
+    this.rest();
+    await this.#ending;
   }
 
-  #begin({ spec, network }: StartNeed): StepStart {
+  #begin({ spec, born }: StartNeed): StepStart {
     const cgroup = this.#cgroups.plan(spec);
-    const plan = network.plan();
-    const helper = HelperProcess.start(this.#helper, toStepStart(cgroup, plan));
-    helper.gone().then(plan.release, () => undefined);
-    return { cgroup, network: plan, helper };
+    const helper = HelperProcess.start(this.#helper, toStepStart(cgroup, born));
+    return { cgroup, helper, [Symbol.asyncDispose]: () => helper.dismiss() };
   }
 
-  #keyOf({ spec, network }: StartNeed): string {
-    return `${network.name} ${this.#cgroups.keyOf(spec)}`;
+  #keyOf({ spec, born }: StartNeed): string {
+    return `${born.join(' ')} ${this.#cgroups.keyOf(spec)}`;
   }
 }

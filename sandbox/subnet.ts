@@ -29,13 +29,32 @@ export function subnetSize({ prefix }: Subnet): number {
   return 2 ** (32 - prefix);
 }
 
+/** A subnet of the host's, and the interface that leads to it. */
+export interface Route extends Subnet {
+  readonly interface: string;
+}
+
 /** The subnets that the text of /proc/net/route leads to; the default route is not among them. */
-export function parseRoutes(text: string): readonly Subnet[] {
+export function parseRoutes(text: string): readonly Route[] {
+  return rowsOf(text).flatMap(({ name, destination, mask }): Route[] => {
+    if (mask === 0) return [];
+    return [{ interface: name, base: destination, prefix: bitCount(mask) }];
+  });
+}
+
+/** The interface of the default route in the text of /proc/net/route. */
+export function defaultInterface(text: string): string | undefined {
+  return rowsOf(text).find(({ destination, mask }) => destination === 0 && mask === 0)?.name;
+}
+
+function rowsOf(
+  text: string,
+): readonly { readonly name: string; readonly destination: number; readonly mask: number }[] {
   const rows = text.split('\n').slice(1);
-  return rows.flatMap((row): Subnet[] => {
-    const [, destination, , , , , , mask] = row.split('\t');
-    if (destination === undefined || mask === undefined || mask === '00000000') return [];
-    return [{ base: littleEndian(destination), prefix: bitCount(littleEndian(mask)) }];
+  return rows.flatMap((row) => {
+    const [name, destination, , , , , , mask] = row.split('\t');
+    if (name === undefined || destination === undefined || mask === undefined) return [];
+    return [{ name, destination: littleEndian(destination), mask: littleEndian(mask) }];
   });
 }
 

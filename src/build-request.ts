@@ -151,7 +151,7 @@ export interface StoreOptions {
   readonly runtime?: string;
   /** `suppress` (default): fsync and its kin succeed at once inside RUN steps; a layer is synced as a whole. `real`: the kernel is asked. */
   readonly syncSteps?: 'suppress' | 'real';
-  /** How RUN steps with the default network reach outside; `auto` is the host's network. */
+  /** How RUN steps with the default network reach outside; `auto`: a network of their own where that works, else the host's with a note. */
   readonly networkDriver?: 'auto' | 'host' | 'bridge' | 'pasta' | 'slirp4netns';
   /** Where CDI specs of devices lie, in place of /etc/cdi and /var/run/cdi; what a later one has counts more. */
   readonly cdiDirectories?: readonly string[];

@@ -215,7 +215,7 @@ const runFlags: readonly AnyFlag<BuildFlags>[] = [
     name: 'network',
     value: 'default|none|host',
     field: 'network',
-    doc: 'the network of RUN steps; host needs --allow network.host',
+    doc: 'the network of RUN steps; host allows itself, RUN --network=host needs --allow network.host',
     parse: (texts) => parseChoice('--network', last(texts), ['default', 'none', 'host']),
   },
   {

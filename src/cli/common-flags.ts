@@ -70,7 +70,7 @@ export const commonFlags: readonly AnyFlag<CommonFlags>[] = [
     value: 'auto|host|bridge|pasta|slirp4netns',
     env: ['TSBUILD_NETWORK_DRIVER'],
     field: 'networkDriver',
-    doc: 'how RUN steps with the default network reach outside (default: auto, the network of the host)',
+    doc: 'how RUN steps with the default network reach outside (default: auto, one of their own where that works, else the host’s)',
     parse: (texts) => parseChoice('--network-driver', last(texts), ['auto', 'host', 'bridge', 'pasta', 'slirp4netns']),
   },
   {

@@ -155,7 +155,7 @@ function failureTests(step: StepTest): void {
 function isolationTests(step: StepTest): void {
   it('namespaces: none is the host’s but that of users, since root’s steps may make devices', () =>
     step(async (rig, executor) => {
-      const names = ['mnt', 'pid', 'uts', 'ipc', 'cgroup', 'user', 'time'];
+      const names = ['mnt', 'pid', 'uts', 'ipc', 'cgroup', 'net', 'user', 'time'];
       const script = names.map((each) => `readlink /proc/self/ns/${each}`).join(';');
       const inside = (await rig.sh(executor, script)).stdout.trimEnd().split('\n');
       const outside = await Promise.all(names.map((each) => readlink(`/proc/self/ns/${each}`)));

@@ -52,6 +52,8 @@ describeWith(['root', 'overlay', 'cc', 'setpriv', 'unshare'], 'doctor on this ma
     expect(report.verdict).toBe('can-build');
     expect(choiceOf(report, 'user-namespace')).toBe('initial');
     expect(choiceOf(report, 'snapshotter')).toBe('overlay');
+    // What CI machines offer differs: Docker's firewall drops what is forwarded.
+    expect(['bridge', 'slirp4netns', 'host']).toContain(choiceOf(report, 'network'));
     expect(await readdir(directory)).toEqual([]);
   });
   it('what was asked for is what is chosen', async () => {

@@ -66,8 +66,7 @@ async function onHost(
 }
 
 /** The kernel takes its time to remove the namespaces of killed processes. */
-const nothingLeft =
-  'while ip -o link | grep -q tsb[0-9]; do :; done; ip -o link | cut -d" " -f2; nft list ruleset; find /run -name subnet';
+const nothingLeft = 'while ip -o link | grep -q tsb[0-9]; do :; done; ip -o link | cut -d" " -f2; nft list ruleset';
 
 describeWith(['root', 'overlay', 'busybox', 'unshare', 'ip', 'nft'], 'bridge', () => {
   let directory = '';
@@ -88,9 +87,10 @@ describeWith(['root', 'overlay', 'busybox', 'unshare', 'ip', 'nft'], 'bridge', (
     expect(new Set(outcome?.steps.map((text) => text.split('\n')[0])).size).toBe(8);
     expect(lines).toEqual(['lo:']);
   });
-  it('two builds at once: no address twice, and the last one removes the bridge', async () => {
-    const one = `${steps} ${directory} bridge 4 'nc gate $PORT; sleep 0.2'`;
+  it('two builds at once: no address twice, and nothing is left', async () => {
+    const one = `${steps} ${directory} bridge 4 'nc gate $PORT; sleep 1'`;
     const { outcomes, lines } = await onHost(`${one} & ${one} & wait; ${nothingLeft}`);
+    expect(outcomes.map(({ notes }) => notes)).toEqual([[], []]);
     expect(new Set(outcomes.flatMap((outcome) => outcome.steps)).size).toBe(8);
     expect(lines).toEqual(['lo:']);
   });
@@ -105,7 +105,7 @@ describeWith(['root', 'overlay', 'busybox', 'unshare', 'ip', 'nft'], 'bridge', (
       String.raw`nc -w 2 192.0.2.9 80 < /dev/null | sed -nE "s/.*[ :](192.0.2.1|10.209[0-9.]*):.*/\1/p" | sort -u`,
       'me=$(ifconfig eth0 | sed -n "s/.*inet addr:\\([0-9.]*\\).*/\\1/p")',
       // A neighbour that can be reached would refuse the connection.
-      'for i in -1 1; do nc -w 1 ${me%.*}.$((${me##*.} + i)) 9 2>&1 < /dev/null | grep refused; done',
+      'for i in -4 4; do nc -w 1 ${me%.*}.$((${me##*.} + i)) 9 2>&1 < /dev/null | grep refused; done',
       'true',
     ].join('; ');
     const { outcomes, lines } = await onHost(
@@ -114,13 +114,21 @@ describeWith(['root', 'overlay', 'busybox', 'unshare', 'ip', 'nft'], 'bridge', (
     expect(outcomes[0]?.steps).toEqual(['192.0.2.1\n', '192.0.2.1\n']);
     expect(lines).toEqual(['lo:']);
   });
-  it('kill -9: the next build removes what was left, and works', async () => {
+  it('kill -9: the kernel removes what was left, and the next build works', async () => {
     const killed = `${steps} ${directory} bridge 1 'sleep 60' & until ip link | grep -q tsb[0-9]; do :; done; kill -9 $!; wait $! || true`;
     const { outcomes, lines } = await onHost(
-      `{ ${killed}; } 2>/dev/null; ip -o link show tsbuild0 | wc -l; ${steps} ${directory} bridge 1 'nc gate $PORT'; ${nothingLeft}`,
+      `{ ${killed}; } 2>/dev/null; ${nothingLeft}; ${steps} ${directory} bridge 1 'nc gate $PORT'; ${nothingLeft}`,
     );
     expect(outcomes[0]?.steps[0]).toMatch(/^10\.209\./);
-    expect(lines).toEqual(['1', 'lo:']);
+    expect(lines).toEqual(['lo:', 'lo:']);
+  });
+  it('one step after another has the same network, but for one behind a step that left a connection', async () => {
+    const address = 'ifconfig eth0 | grep inet.addr';
+    const connection = 'nc -l -p 99 < /dev/null & until nc 127.0.0.1 99 < /dev/null 2>/dev/null; do :; done; wait';
+    const { outcomes } = await onHost(
+      `${steps} ${directory} bridge 3x '${address}'; ${steps} ${directory} bridge 3x '${address}; ${connection}'`,
+    );
+    expect(outcomes.map((outcome) => new Set(outcome.steps).size)).toEqual([1, 3]);
   });
   it('without forwarding, behind a firewall that drops, or without an nft that works: the host’s network, with one note', async () => {
     const run = `${steps} ${directory} bridge 2 'ls /sys/class/net'`;
@@ -134,7 +142,7 @@ describeWith(['root', 'overlay', 'busybox', 'unshare', 'ip', 'nft'], 'bridge', (
     ]);
     expect(outcomes.map((outcome) => outcome.notes)).toEqual([
       [expect.stringContaining('ip_forward is off')],
-      [expect.stringContaining('a firewall of this machine drops')],
+      [expect.stringContaining('a firewall of this machine may drop')],
     ]);
   });
 });
@@ -172,12 +180,31 @@ describeWith(['root', 'overlay', 'busybox', 'setpriv', 'ip', 'pasta', 'slirp4net
     'ip link set dev uplink up; ip link set dev far up; ip route add default via 192.0.2.9',
     'mknod -m 666 /run/tun c 10 200; mount --bind /run/tun /dev/net/tun',
   ].join('; ');
+  const become = `setpriv --reuid ${uid} --regid ${uid} --clear-groups`;
   it.each(['pasta', 'slirp4netns'])('%s: each step has a namespace of its own with a way out', async (driver) => {
-    const become = `setpriv --reuid ${uid} --regid ${uid} --clear-groups`;
     const script = 'ls /sys/class/net; grep -c "^eth0.00000000" /proc/net/route';
     const { outcomes } = await onHost(
       `${setUp}; cd /; ${become} ${steps} ${directory} ${driver} 3 '${script}' rootless`,
     );
     expect(outcomes[0]?.steps).toEqual(['eth0\nlo\n1\n', 'eth0\nlo\n1\n', 'eth0\nlo\n1\n']);
+  });
+  it('by default a step has pasta’s, and all eight namespaces are its own', async () => {
+    const namespaces = 'for n in mnt pid uts ipc cgroup net user time; do readlink /proc/self/ns/$n; done';
+    const { outcomes, lines } = await onHost(
+      `${setUp}; ${namespaces}; cd /; ${become} ${steps} ${directory} auto 1 '${namespaces}; ls /sys/class/net' rootless`,
+    );
+    const inside = outcomes[0]?.steps[0]?.trimEnd().split('\n') ?? [];
+    expect({ outside: lines.length, inside: inside.slice(-2) }).toEqual({ outside: 8, inside: ['eth0', 'lo'] });
+    expect(inside.filter((line) => lines.includes(line))).toEqual([]);
+    expect(outcomes[0]?.notes.filter((note) => note.includes('network'))).toEqual([]);
+  });
+  it('without /dev/net/tun: the host’s network, with a note that says how to get one', async () => {
+    const { outcomes } = await onHost(
+      `${setUp}; chmod 600 /run/tun; cd /; ${become} ${steps} ${directory} auto 2 'grep -c uplink: /proc/net/dev' rootless`,
+    );
+    expect(outcomes[0]?.steps).toEqual(['1\n', '1\n']);
+    expect(outcomes[0]?.notes.filter((note) => note.includes('network'))).toEqual([
+      expect.stringContaining('chmod 666 /dev/net/tun'),
+    ]);
   });
 });

@@ -16,7 +16,7 @@ async function programFor(mounts: readonly RuntimeMount[]): Promise<HelperProgra
   return toStepProgram(spec, {
     scratch: '/scratch',
     cgroup: withoutCgroups.plan(spec),
-    network: loopbackNetwork.plan(),
+    network: loopbackNetwork,
     files: { hosts: 'hosts', resolvConf: 'resolv' },
     seccomp: Uint8Array.of(1, 2, 3),
     userNamespace: 'initial',
