@@ -22,7 +22,7 @@ export interface SandboxRequest {
   readonly runtime?: string;
   /** What fsync does inside steps; absent: `suppress`. */
   readonly syncSteps?: 'suppress' | 'real';
-  /** How steps reach the outside that ask for no network in particular; `auto` is `host`. */
+  /** How steps reach the outside that ask for no network in particular; `auto`: the first that works. */
   readonly networkDriver?: NetworkDriverName;
   /** Where CDI specs lie, what a later directory has counts more; absent: /etc/cdi and /var/run/cdi. */
   readonly cdiDirectories?: readonly string[];
@@ -95,6 +95,11 @@ class LazyExecutor implements Executor, AsyncDisposable {
       ...(notes !== undefined && { notes }),
     });
     return (await this.#opened).run(...args);
+  }
+
+  rest(): void {
+    // What could not be opened was told to the step that needed it.
+    void this.#opened?.then((opened) => opened.rest()).catch(() => undefined);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -75,7 +75,7 @@ export async function build(request: BuildRequest, store: StoreOptions): Promise
   );
   const warnings = warn(plans, dockerfile, request);
   announce(plans, emit);
-  const solved = await together(plans, (each, own) => solvePlan(each, { ...shared, signal: own }), signal);
+  const solved = await solveAll(plans, shared);
   const [exported, explanations] = await both(
     exportAll(solved, request, { workers, assembler, remote, emit, signal }),
     Promise.all(solved.map((each) => keepHistory(each, dockerfile, shared))),
@@ -130,6 +130,14 @@ function announce(plans: readonly Plan[], emit: ProgressListener): void {
 
 interface Solved extends SolvedPlan {
   readonly solution: Solution;
+}
+
+/** All platforms at once. No step runs after them. */
+async function solveAll(plans: readonly Plan[], shared: Build): Promise<readonly Solved[]> {
+  const { signal, workers } = shared;
+  const solved = await together(plans, (each, own) => solvePlan(each, { ...shared, signal: own }), signal);
+  workers.sandbox.executor.rest();
+  return solved;
 }
 
 async function solvePlan(each: Plan, shared: Build): Promise<Solved> {

@@ -115,4 +115,7 @@ export interface Executor {
     spec: RuntimeSpec,
     o: { readonly output: OutputListener; readonly signal: AbortSignal | undefined },
   ): Promise<ExitStatus>;
+
+  /** No program is expected for a while: what is kept ready for the next one begins to go. Running one nevertheless is only slower. */
+  rest(): void;
 }
