@@ -6,6 +6,7 @@ import type { NetworkPlan } from './network.ts';
 import type { OciMount } from './oci-bundle.ts';
 import { noCoreDumps } from './rlimits.ts';
 import { thawToKill } from './step-starts.ts';
+import { workingDirectory } from './step-program.ts';
 
 /** What a step run by an OCI runtime needs of this machine. */
 export interface OciPlan {
@@ -57,6 +58,7 @@ export function toOciProgram(spec: RuntimeSpec, plan: OciPlan): OciStep {
         ['place', root, 'rootfs'],
         ...mounts.flatMap(({ slot, make }): HelperCommand[] => [...make, ['place', slot, `mount-${slot}`]]),
         ['within', root],
+        workingDirectory(spec),
         ...system,
         ...mounts.map(({ slot, destination, kind }): HelperCommand => ['stub', slot, destination, kind]),
         ['settle'],

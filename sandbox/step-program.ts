@@ -43,10 +43,16 @@ export function toStepProgram(spec: RuntimeSpec, plan: StepPlan): HelperProgram 
       rootSource(root, spec.root, devices),
       ...mounts.flatMap(({ make }) => make),
       ['root', root],
+      workingDirectory(spec),
       ...mounts.flatMap(({ attach }) => attach),
       ...becomeProcess(spec, plan),
     ],
   };
+}
+
+/** Makes the working directory where it is missing: a base image may name one that it does not have. It belongs to the user, and stays. */
+export function workingDirectory({ process }: RuntimeSpec): HelperCommand {
+  return ['working-directory', process.cwd, String(process.user.uid), String(process.user.gid)];
 }
 
 /** A device node that the step or its image made opens only where a device filter keeps the dangerous ones shut. */

@@ -20,6 +20,7 @@ int open_in(int dir, const char *path, uint64_t flags, uint64_t resolve) {
 
 /* ---- stubs: mount points that had to be made ---- */
 
+
 static int parent_of_stub(int dir) {
   struct stat st;
   if (fstat(dir, &st) < 0) return -1;
@@ -65,13 +66,22 @@ void remove_stubs(void) {
   }
 }
 
+/* ---- directories that stay: they are part of the layer, as with OCI runtimes ---- */
+
+static void make_lasting(int dir, const char *name, uid_t uid, gid_t gid) {
+  if (mkdirat(dir, name, 0755) < 0 || fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0) fail(name, "", errno);
+}
+
 /* ---- mount targets ---- */
 
-/* `real-directory`: no symbolic link on the way (/proc, /sys and /dev as links: CVE-2019-19921, CVE-2023-27561). */
-enum target { TARGET_FILE, TARGET_DIRECTORY, TARGET_REAL_DIRECTORY };
+/* `real-directory`: no symbolic link on the way (/proc, /sys and /dev as links: CVE-2019-19921, CVE-2023-27561).
+   This and the working directory stay if they are made. */
+enum target { TARGET_FILE, TARGET_DIRECTORY, TARGET_REAL_DIRECTORY, TARGET_WORKING_DIRECTORY };
 
 struct walk {
   enum target target;
+  uid_t uid; /* who gets directories that stay */
+  gid_t gid;
   int dirs[MAX_DEPTH]; /* from the root down; the first is root_fd */
   int depth;
   int links;
@@ -114,7 +124,8 @@ static int step_down(struct walk *w) {
   int dir = w->dirs[w->depth];
   int fd = open_in(dir, name, O_PATH | O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
   if (fd < 0 && errno == ENOENT) {
-    make_stub(dir, name, w->target != TARGET_FILE || !last);
+    if (w->target >= TARGET_REAL_DIRECTORY) make_lasting(dir, name, w->uid, w->gid);
+    else make_stub(dir, name, w->target == TARGET_DIRECTORY || !last);
     fd = open_in(dir, name, O_PATH | O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
   }
   struct stat st;
@@ -130,21 +141,26 @@ static int step_down(struct walk *w) {
   return -1;
 }
 
+/* What `path` names, made with its parents where it is missing. */
+static int walk_to(const char *path, struct walk start) {
+  struct walk *w = calloc(1, sizeof *w);
+  if (!w) fail(path, "", ENOMEM);
+  *w = start;
+  w->dirs[0] = root_fd;
+  snprintf(w->rest, sizeof w->rest, "%s", path);
+  int fd = -1;
+  while (fd < 0) fd = step_down(w);
+  pop_to(w, 0);
+  free(w);
+  return fd;
+}
+
 /* The mount point at `path`, made with its parents if it is missing. Symbolic links are followed inside the root. */
 static int open_target(const char *path, enum target target) {
   uint64_t links = target == TARGET_REAL_DIRECTORY ? RESOLVE_NO_SYMLINKS : RESOLVE_NO_MAGICLINKS;
   int fd = open_in(root_fd, path, O_PATH, RESOLVE_IN_ROOT | links);
   if (fd < 0 && errno != ENOENT) fail(path, "mount point", errno);
-  if (fd < 0) {
-    struct walk *w = calloc(1, sizeof *w);
-    if (!w) fail(path, "", ENOMEM);
-    w->target = target;
-    w->dirs[0] = root_fd;
-    snprintf(w->rest, sizeof w->rest, "%s", path);
-    while (fd < 0) fd = step_down(w);
-    pop_to(w, 0);
-    free(w);
-  }
+  if (fd < 0) fd = walk_to(path, (struct walk){.target = target});
   struct stat st;
   if (fstat(fd, &st) < 0) fail(path, "mount point", errno);
   if (S_ISDIR(st.st_mode) == (target == TARGET_FILE)) fail(path, "mount point", target == TARGET_FILE ? EISDIR : ENOTDIR);
@@ -178,6 +194,16 @@ static void attach(const struct command *c) {
 static void make_mount_point(const struct command *c) {
   int mount = slot(c, 1);
   close(open_target(arg(c, 2), target_kind(arg(c, 3), mount < 0 ? root_fd : mount)));
+}
+
+/* working-directory PATH UID GID: made for the step's user where it is missing; what else may be wrong with it shows when it is entered. */
+static void make_working_directory(const struct command *c) {
+  const char *path = arg(c, 1);
+  int fd = open_in(root_fd, path, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+  if (fd < 0 && errno != ENOENT) return;
+  struct walk start = {
+      .target = TARGET_WORKING_DIRECTORY, .uid = (uid_t)number_arg(c, 2, 10), .gid = (gid_t)number_arg(c, 3, 10)};
+  close(fd < 0 ? walk_to(path, start) : fd);
 }
 
 static void settle(const struct command *c) {
@@ -247,5 +273,6 @@ static void make_link(const struct command *c) {
 const struct known_command tree_commands[] = {
     {"attach", 4, attach},           {"mask", 3, mask},      {"read-only", 2, make_read_only},
     {"directory", 3, make_directory}, {"link", 3, make_link}, {"placeholder", 2, make_placeholder},
-    {"stub", 4, make_mount_point},    {"settle", 1, settle},  {NULL, 0, NULL},
+    {"stub", 4, make_mount_point},    {"settle", 1, settle},  {"working-directory", 4, make_working_directory},
+    {NULL, 0, NULL},
 };

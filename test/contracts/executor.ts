@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { join } from 'node:path';
@@ -138,7 +138,17 @@ function failureTests(step: StepTest): void {
       expect(await notStarted(executor, rig.spec(['/bin/orphan']))).toContain('/bin/orphan');
       expect(await notStarted(executor, rig.spec(['/etc']))).toMatch(/\/etc: (is a directory|permission denied)/);
     }));
-  it('start: the working directory must be there', () =>
+  it('start: a working directory that is missing is made for the user, through links, and stays', () =>
+    step(async (rig, executor) => {
+      await symlink('/data', join(rig.lower, 'way'));
+      const user = { uid: 7, gid: 8, additionalGids: [8], home: '/' };
+      const { stdout } = await rig.sh(executor, 'pwd; stat -c "%u:%g %a" . .. /data', {
+        process: { cwd: '/way/a/b', user },
+      });
+      expect(stdout).toBe('/data/a/b\n7:8 755\n7:8 755\n0:0 755\n');
+      expect(await describePath(join(rig.upper, 'data/a/b'))).toMatch(/^directory/);
+    }));
+  it('start: the working directory must be one', () =>
     step(async (rig, executor) => {
       expect(await notStarted(executor, rig.spec(['true'], { process: { cwd: '/etc/passwd' } }))).toContain(
         'working directory /etc/passwd',
@@ -357,7 +367,14 @@ function fileTests(step: StepTest): void {
       expect(await describePath(join(rig.upper, 'etc/hosts'))).toBe('-');
       expect(await describePath(join(rig.upper, 'etc/resolv.conf'))).toBe('-');
       expect(await describePath(join(rig.upper, 'etc'))).toMatch(/^(-|directory 1000000000)$/);
-      for (const each of ['proc', 'sys', 'dev']) expect(await describePath(join(rig.upper, each))).toBe('-');
+    }));
+  it('/proc, /sys and /dev: their mount points stay, as with BuildKit', () =>
+    step(async (rig, executor) => {
+      await rig.sh(executor, 'touch /dev/gone');
+      for (const each of ['proc', 'sys', 'dev']) {
+        expect(await describePath(join(rig.upper, each))).toMatch(/^directory/);
+        expect(await readdir(join(rig.upper, each))).toEqual([]);
+      }
     }));
   it('/etc/resolv.conf: a dangling link of the image is followed inside the root', () =>
     step(async (rig, executor) => {

@@ -51,7 +51,7 @@ const AS_USER: ReadonlySet<string> = new Set(
   `
   add-archive copy-capability copy-chown copy-from copy-link copy-setuid user workdir error-run-fails
   error-run-killed heredoc-run onbuild-image sandbox whiteouts mount-bind mount-cache mount-cache-from
-  mount-secret mount-tmpfs run-leaves-no-stubs run-network-none run-options run-persistent-paths
+  mount-secret mount-tmpfs run-mount-points run-network-none run-options run-persistent-paths
   security-insecure
 `
     .trim()
