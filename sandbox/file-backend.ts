@@ -92,7 +92,7 @@ export class WorkerFileBackend implements FileBackend {
     const args = { op, inputs: o.paths, upper, packed, xattrs, statCache: this.#statCache, nowSeconds };
     const { form, read } = await pool.call('runFileOp', args, { signal: o.signal });
     this.#checkUnchanged(op, o.inputs, read);
-    return pending.commit({ form, madeOn: op.base === 'scratch' ? 'nothing' : 'layers' });
+    return pending.commit(form, op.base === 'scratch' ? 'nothing' : 'layers');
   }
 
   get #statCache(): string {

@@ -1,6 +1,7 @@
 import type { LayerCodec, LayerTar } from '../src/core/layer-codec.ts';
 import type { LayerId, LayerStack } from '../src/core/snapshot.ts';
 import type { OverlayXattrs } from './extended-attributes.ts';
+import { isLone } from './lone-mark.ts';
 import { linkPackedTar } from './packed-layer.ts';
 import type { LayerStore } from './layer-store.ts';
 import type { WorkerPool } from './worker-pool.ts';
@@ -48,7 +49,7 @@ export class WorkerLayerCodec implements LayerCodec {
       const args = { layer: store.directoryOf(layer), lower: directories, to, epochSeconds };
       return pool.call('writeTar', args, { signal: o.signal });
     };
-    return await store.look(store.isLone(layer) ? [] : lower, write, o);
+    return await store.look(isLone(store.directoryOf(layer)) ? [] : lower, write, o);
   }
 
   /** A packed layer needs no reading: its tar is known. */

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, renameSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, renameSync, rmdirSync, statSync } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BuildError, invariant, isErrno } from '../src/core/error.ts';
@@ -7,6 +7,7 @@ import type { TreeUsage } from '../src/core/tree-usage.ts';
 import { tryLock, type FileLock } from './file-lock.ts';
 import type { LayerForm } from './file-jobs.ts';
 import { outlineDirectory } from './layer-outline.ts';
+import { type MadeOn, markLone } from './lone-mark.ts';
 import { isLayerPacked } from './outline-mark.ts';
 import { lockOrUndefined, namesIn, OwnDirectory, randomId } from './own-directory.ts';
 import { dropPackedTar, packedTarPath } from './packed-layer.ts';
@@ -22,13 +23,7 @@ export interface PendingLayer extends AsyncDisposable {
   /** Where the layer's packed form may be made instead, `directory`/packed; not there yet. */
   readonly packed: string;
   /** Publishes the changes, whole, by one rename; or the packed form, where that was made. */
-  commit(o?: CommitOptions): LayerId;
-}
-
-interface CommitOptions {
-  readonly form?: LayerForm;
-  /** `nothing`: the layer was made on no others, whatever it is stacked on. */
-  readonly madeOn?: 'layers' | 'nothing';
+  commit(form?: LayerForm, madeOn?: MadeOn): LayerId;
 }
 
 /** Layers that must stay while this is held. */
@@ -86,11 +81,6 @@ export class LayerStore implements AsyncDisposable {
   /** The directory of a packed layer. */
   packedDirectoryOf(layer: LayerId): string {
     return join(this.directoryOf(layer), '..', 'packed');
-  }
-
-  /** Whether the layer was made on no others: what is below does not matter to it. */
-  isLone(layer: LayerId): boolean {
-    return existsSync(this.#loneMark(layer));
   }
 
   /** Whether the layer is there, whole. */
@@ -216,10 +206,10 @@ export class LayerStore implements AsyncDisposable {
       directory,
       upper,
       packed: join(directory, 'packed'),
-      commit: (o = {}) => {
+      commit: (form = 'unpacked', madeOn = 'layers') => {
         invariant(state === 'open', 'a layer is committed once');
         state = 'committed';
-        return this.#commit(o.form === 'packed' ? join(directory, 'packed') : upper, o);
+        return this.#commit(form === 'packed' ? join(directory, 'packed') : upper, { form, madeOn });
       },
       [Symbol.asyncDispose]: async () => {
         // After a commit what is left is empty, as a rule: two calls instead of a walk.
@@ -228,15 +218,11 @@ export class LayerStore implements AsyncDisposable {
     };
   }
 
-  #loneMark(layer: LayerId): string {
-    return join(this.directoryOf(layer), '..', 'lone');
-  }
-
-  #commit(made: string, { form, madeOn }: CommitOptions): LayerId {
+  #commit(made: string, { form, madeOn }: { readonly form: LayerForm; readonly madeOn: MadeOn }): LayerId {
     const id = randomId(12) as LayerId;
     try {
       mkdirSync(join(this.stateDir, 'layers', id), { recursive: true, mode: 0o700 });
-      if (madeOn === 'nothing') writeFileSync(this.#loneMark(id), '');
+      if (madeOn === 'nothing') markLone(this.directoryOf(id));
       this.#unsynced.add(id);
       renameSync(made, form === 'packed' ? this.packedDirectoryOf(id) : this.directoryOf(id));
       return id;
