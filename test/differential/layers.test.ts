@@ -56,10 +56,8 @@ RUN rm /d/c && ln /b /d/e
     deviations: ['links-across-steps'],
     expected: {
       files: { '/a': 'file 644 0:0 "one\\ntwo\\n"', '/b': 'file 644 0:0 "one\\n"' },
-      hardLinks: [
-        ['/b', '/d/e'],
-        ['/p', '/etc/passwd'],
-      ],
+      // A further name of a file below is a file of its own: BuildKit leaves the unchanged name out of the layer.
+      hardLinks: [['/p', '/etc/passwd']],
     },
   },
   {
