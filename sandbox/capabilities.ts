@@ -153,7 +153,8 @@ function kernel(): Capability {
 }
 
 function cgroups(): Capability {
-  const { version } = openCgroups(() => undefined);
+  using opened = openCgroups(() => undefined);
+  const { version } = opened;
   const about = { name: 'cgroups', use: 'resource limits, accounting, device rules', need: 'optional' } as const;
   if (version !== 'none') return { ...about, ...available, detail: version };
   const remedy = 'root, or a delegated group: systemd-run --user --scope -p Delegate=yes tsbuild …';

@@ -75,6 +75,8 @@ export class CgroupV1 implements CgroupDriver {
     return JSON.stringify([confinement, cgroupParent, unusual(resources), grantedDevices(mounts)]);
   }
 
+  [Symbol.dispose](): void {}
+
   #freezer(spec: CgroupRequest, name: string): string | undefined {
     const hierarchy = this.#usable.find(({ controllers }) => controllers.includes('freezer'));
     return hierarchy && directoryIn(hierarchy, spec, name);

@@ -12,10 +12,20 @@ export class CgroupV2 implements CgroupDriver {
   readonly #parent: string;
   readonly #pids = defaultPids();
 
-  /** Groups are made in `parent`, whose children have the controllers that the kernel lets them have. */
-  constructor(hierarchy: CgroupHierarchy, parent: string) {
+  readonly #leaf: Disposable | undefined;
+
+  /**
+   * Groups are made in `parent`, whose children have the controllers that the kernel lets them have. `leaf` is where this process has moved
+   * itself for that; the driver owns it.
+   */
+  constructor(hierarchy: CgroupHierarchy, parent: string, leaf?: Disposable) {
     this.#hierarchy = hierarchy;
     this.#parent = parent;
+    this.#leaf = leaf;
+  }
+
+  [Symbol.dispose](): void {
+    this.#leaf?.[Symbol.dispose]();
   }
 
   plan({ cgroupParent, confinement, mounts }: CgroupRequest): CgroupPlan {
@@ -51,7 +61,7 @@ export class CgroupV2 implements CgroupDriver {
   }
 }
 
-/** The controllers that limits and accounting use, as `cgroup.subtree_control` takes them. */
+/** The controllers that limits and accounting use, as `cgroup.subtree_control` takes them; the one that it may refuse comes first. */
 export const v2Controllers = ['memory', 'pids', 'cpu', 'cpuset', 'io'];
 
 function enable(path: string): HelperCommand[] {

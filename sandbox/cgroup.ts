@@ -44,8 +44,8 @@ export interface CgroupReadings {
 /** The part of a spec that matters to its cgroup. */
 export type CgroupRequest = Pick<RuntimeSpec, 'resources' | 'cgroupParent' | 'confinement' | 'mounts'>;
 
-/** Plans cgroups on one kind of hierarchy. */
-export interface CgroupDriver {
+/** Plans cgroups on one kind of hierarchy. Dispose it when no step runs any more. */
+export interface CgroupDriver extends Disposable {
   readonly version: 'v1' | 'v2' | 'none';
   /** A group of its own for one step, below the spec's `cgroupParent` or our own group. */
   plan(spec: CgroupRequest): CgroupPlan;
@@ -79,4 +79,5 @@ export const withoutCgroups: CgroupDriver = {
     readings: () => ({ oomKills: 0 }),
   }),
   keyOf: () => '',
+  [Symbol.dispose]: () => undefined,
 };

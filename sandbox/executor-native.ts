@@ -12,7 +12,7 @@ import { openSocketProxies } from './socket-proxy.ts';
 import { toStepProgram } from './step-program.ts';
 import { StepStarts } from './step-starts.ts';
 
-/** What a native executor needs to know of its machine. It owns the networks. */
+/** What a native executor needs to know of its machine. It owns the networks and the cgroups. */
 export interface NativeExecutorOptions {
   /** Path of the compiled helper. */
   readonly helper: string;
@@ -42,6 +42,7 @@ export class NativeExecutor implements Executor, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#starts[Symbol.asyncDispose]();
     await this.#o.networks[Symbol.asyncDispose]();
+    this.#o.cgroups[Symbol.dispose]();
   }
 
   async run(

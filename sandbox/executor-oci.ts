@@ -19,7 +19,7 @@ import { lateFailure, runtimeFailure, silentFailure } from './oci-runtime-failur
 import { runRecord, type RunRecords } from './run-records.ts';
 import { openSocketProxies } from './socket-proxy.ts';
 
-/** What an executor by OCI runtime needs to know. It owns the networks. */
+/** What an executor by OCI runtime needs to know. It owns the networks and the cgroups. */
 export interface OciExecutorOptions {
   readonly helper: string;
   /** Absolute path of runc, crun or another with their command line. */
@@ -52,6 +52,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#o.networks[Symbol.asyncDispose]();
+    this.#o.cgroups[Symbol.dispose]();
   }
 
   async run(

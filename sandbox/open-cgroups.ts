@@ -2,6 +2,7 @@ import { accessSync, constants, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isErrno } from '../src/core/error.ts';
 import { withoutCgroups, type CgroupDriver } from './cgroup.ts';
+import { enterLeaf } from './cgroup-leaf.ts';
 import { parseHierarchies, type CgroupHierarchy } from './cgroup-hierarchies.ts';
 import { sweepGroups } from './cgroup-name.ts';
 import { CgroupV1 } from './cgroup-v1.ts';
@@ -19,36 +20,65 @@ export function openCgroups(notes: (text: string) => void): CgroupDriver {
     for (const { own } of all) sweepGroups(own, Date.now());
     return new CgroupV1(writable, all);
   }
-  const parent = unified && usableParent(unified);
-  if (unified === undefined || parent === undefined) {
+  const found = unified && usableParent(unified);
+  if (unified === undefined || found === undefined) {
     notes('steps run without a cgroup of their own: no group may be made here, so there are no resource limits');
     return withoutCgroups;
   }
-  sweepGroups(parent, Date.now());
-  return new CgroupV2(unified, parent);
+  sweepGroups(found.parent, Date.now());
+  return new CgroupV2(unified, found.parent, found.leaf);
+}
+
+interface UsableParent {
+  readonly parent: string;
+  /** Where we have moved ourselves, so that the parent can have groups with controllers. */
+  readonly leaf?: Disposable | undefined;
 }
 
 /**
- * Our own group where its children can have controllers, else the group above. A group with processes in it, such as ours, cannot hand
- * controllers down unless it is the machine's root group.
+ * Our own group where its children can have controllers, else the group above. A group with processes in it cannot hand controllers down
+ * unless it is the machine's root group: if the only one is ourselves, we make room.
  */
-function usableParent({ own, mountPoint }: CgroupHierarchy): string | undefined {
+function usableParent({ own, mountPoint }: CgroupHierarchy): UsableParent | undefined {
   const candidates = own === mountPoint ? [own] : [own, dirname(own)];
   const writable = candidates.filter((path) => isWritable(path));
-  return writable.find((path) => handsDown(path)) ?? writable[0];
+  if (writable[0] === own && !handsDown(own) && offers(own)) {
+    const leaf = enterLeaf(own, v2Controllers);
+    if (leaf !== undefined && handsDown(own)) return { parent: own, leaf };
+    leaf?.[Symbol.dispose]();
+  }
+  const parent = writable.find((path) => handsDown(path)) ?? writable[0];
+  return parent === undefined ? undefined : { parent };
 }
 
+const needed = ['memory', 'pids'];
+
+function offers(group: string): boolean {
+  const there = readFileSync(`${group}/cgroup.controllers`, 'utf8').trim().split(' ');
+  return needed.every((name) => there.includes(name));
+}
+
+/**
+ * Memory comes first: a group with processes in it refuses that, but takes pids and cpu, and then no group below it takes a process any
+ * more (cgroups(7), "domain invalid").
+ */
 function handsDown(group: string): boolean {
-  for (const name of v2Controllers) tryToEnable(group, name);
-  const enabled = readFileSync(`${group}/cgroup.subtree_control`, 'utf8').trim().split(' ');
-  return ['memory', 'pids'].every((name) => enabled.includes(name));
+  const [memory = '', ...others] = v2Controllers;
+  tryToEnable(group, memory);
+  if (!enabledIn(group).includes(memory)) return false;
+  for (const name of others) tryToEnable(group, name);
+  return needed.every((name) => enabledIn(group).includes(name));
+}
+
+function enabledIn(group: string): readonly string[] {
+  return readFileSync(`${group}/cgroup.subtree_control`, 'utf8').trim().split(' ');
 }
 
 function tryToEnable(group: string, controller: string): void {
   try {
     writeFileSync(`${group}/cgroup.subtree_control`, `+${controller}`);
   } catch (error) {
-    if (!isErrno(error, 'EBUSY', 'ENOENT', 'EACCES', 'EPERM', 'EINVAL', 'EOPNOTSUPP', 'EROFS')) throw error;
+    if (!isErrno(error, 'EBUSY', 'ENOENT', 'EACCES', 'EPERM', 'EINVAL', 'ENOTSUP', 'EROFS')) throw error;
   }
 }
 

@@ -45,19 +45,25 @@ export async function openExecutor(request: ExecutorRequest): Promise<Executor &
     helper,
     scratch,
     networks: new Networks({ driver: request.networkDriver ?? 'auto', helper, notes }),
-    cgroups: openCgroups(notes),
     userNamespace: insideUserNamespace() ? 'nested' : 'initial',
     syncSteps: request.syncSteps ?? 'suppress',
     records: new RunRecords(request.stateDir),
     notes,
   } as const;
   if (request.runtime === undefined || request.runtime === 'native') {
-    return new NativeExecutor(common);
+    return new NativeExecutor({ ...common, cgroups: openCgroups(notes) });
   }
   const runtime = findRuntime(request.runtime);
   const keep = (await helpOf(runtime)).includes('--keep') ? 'known' : 'unknown';
   const directory = join(request.stateDir, 'runtime');
-  return new OciExecutor({ ...common, runtime, keep, directory, capabilities: ownCapabilities() });
+  return new OciExecutor({
+    ...common,
+    cgroups: openCgroups(notes),
+    runtime,
+    keep,
+    directory,
+    capabilities: ownCapabilities(),
+  });
 }
 
 function findRuntime(name: string): string {
