@@ -3,6 +3,7 @@ import type { CgroupDriver } from './cgroup.ts';
 import { exitStatusOf } from './exit-status.ts';
 import { helperError } from './helper-error.ts';
 import { requireStepIds } from './id-map.ts';
+import { limitedView } from './limited-view.ts';
 import { nameFiles } from './name-files.ts';
 import { namespacesOf } from './network.ts';
 import type { Networks } from './open-networks.ts';
@@ -67,6 +68,7 @@ export class NativeExecutor implements Executor, AsyncDisposable {
         cgroup,
         network,
         files: nameFiles(spec, network),
+        view: this.#o.cgroups.version === 'none' ? [] : limitedView(spec.resources),
         seccomp: this.#filter(spec),
         userNamespace: this.#o.userNamespace,
       },

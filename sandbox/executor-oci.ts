@@ -10,6 +10,7 @@ import type { HelperProgram } from './helper-program.ts';
 import type { HelperFailure } from './helper-record.ts';
 import { HelperProcess } from './helper-process.ts';
 import { requireStepIds } from './id-map.ts';
+import { limitedView } from './limited-view.ts';
 import { nameFiles } from './name-files.ts';
 import type { NetworkPlan } from './network.ts';
 import type { Networks } from './open-networks.ts';
@@ -104,6 +105,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
       cgroup,
       network,
       files,
+      view: this.#o.cgroups.version === 'none' ? [] : limitedView(spec.resources),
     });
     const { runtimePath: cgroupsPath } = cgroup;
     const pids = cgroupsPath === undefined ? undefined : defaultPids();

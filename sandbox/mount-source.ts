@@ -89,15 +89,10 @@ export function nameFileMounts(files: {
   readonly hosts: string;
   readonly resolvConf: string;
 }): readonly RuntimeMount[] {
-  return [
-    { path: '/etc/hosts', text: files.hosts },
-    { path: '/etc/resolv.conf', text: files.resolvConf },
-  ].map(({ path, text }) => ({
-    type: 'file',
-    destination: path,
-    data: Buffer.from(text),
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-  }));
+  return [textMount('/etc/hosts', files.hosts, 0o644), textMount('/etc/resolv.conf', files.resolvConf, 0o644)];
+}
+
+/** A file that root owns. */
+export function textMount(destination: string, text: string, mode: number): RuntimeMount {
+  return { type: 'file', destination, data: Buffer.from(text), mode, uid: 0, gid: 0 };
 }

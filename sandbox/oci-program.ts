@@ -1,7 +1,8 @@
-import type { RuntimeSpec } from '../src/core/executor.ts';
+import type { RuntimeMount, RuntimeSpec } from '../src/core/executor.ts';
 import type { CgroupPlan } from './cgroup.ts';
 import type { HelperCommand, HelperProgram } from './helper-program.ts';
-import { mountSource, nameFileMounts, rootSource, SlotCounter } from './mount-source.ts';
+import type { ReplacedFile } from './limited-view.ts';
+import { mountSource, nameFileMounts, rootSource, SlotCounter, textMount, type MountSource } from './mount-source.ts';
 import type { NetworkPlan } from './network.ts';
 import type { OciMount } from './oci-bundle.ts';
 import { noCoreDumps } from './rlimits.ts';
@@ -17,6 +18,12 @@ export interface OciPlan {
   readonly cgroup: CgroupPlan;
   readonly network: NetworkPlan;
   readonly files: { readonly hosts: string; readonly resolvConf: string };
+  /** Files of /proc and /sys that follow the step's limits. */
+  readonly view: readonly ReplacedFile[];
+}
+
+interface OciMountSource extends MountSource {
+  readonly destination: string;
 }
 
 /** A helper program, and what config.json must say about the mounts it makes. */
@@ -33,15 +40,18 @@ export interface OciStep {
 export function toOciProgram(spec: RuntimeSpec, plan: OciPlan): OciStep {
   const slots = new SlotCounter();
   const [root, proc] = [slots.next(), slots.next()];
-  const mounts = [...nameFileMounts(plan.files), ...spec.mounts].map((mount) => ({
+  const made = (mount: RuntimeMount): OciMountSource => ({
     destination: mount.destination,
     ...mountSource(mount, 'nodev', slots),
-  }));
+  });
+  const mounts = [...nameFileMounts(plan.files), ...spec.mounts].map(made);
+  // Over files of the runtime's own /proc and /sys, which are there: these need no mount point.
+  const all = [...plan.view.map(({ path, text }) => made(textMount(path, text, 0o444))), ...mounts];
   const system = ['/proc', '/sys', '/dev'].map((path): HelperCommand => ['stub', root, path, 'real-directory']);
   const { scratch, cgroup, network, command } = plan;
   return {
     rootfs: `${scratch}/rootfs`,
-    mounts: mounts.map(({ slot, destination }) => bindMount(`${scratch}/mount-${slot}`, destination)),
+    mounts: all.map(({ slot, destination }) => bindMount(`${scratch}/mount-${slot}`, destination)),
     program: {
       keeper: [
         ...thawToKill(cgroup),
@@ -56,7 +66,7 @@ export function toOciProgram(spec: RuntimeSpec, plan: OciPlan): OciStep {
         ['scratch', scratch],
         rootSource(root, spec.root, ''),
         ['place', root, 'rootfs'],
-        ...mounts.flatMap(({ slot, make }): HelperCommand[] => [...make, ['place', slot, `mount-${slot}`]]),
+        ...all.flatMap(({ slot, make }): HelperCommand[] => [...make, ['place', slot, `mount-${slot}`]]),
         ['within', root],
         workingDirectory(spec),
         ...system,

@@ -2,7 +2,15 @@ import type { RuntimeMount, RuntimeSpec } from '../src/core/executor.ts';
 import { capabilityMask } from './capability-sets.ts';
 import type { CgroupPlan } from './cgroup.ts';
 import type { HelperCommand, HelperProgram } from './helper-program.ts';
-import { mountSource, nameFileMounts, rootSource, SlotCounter, type DeviceAttribute } from './mount-source.ts';
+import {
+  mountSource,
+  nameFileMounts,
+  rootSource,
+  SlotCounter,
+  textMount,
+  type DeviceAttribute,
+} from './mount-source.ts';
+import type { ReplacedFile } from './limited-view.ts';
 import type { NetworkPlan } from './network.ts';
 import { noCoreDumps, rlimitNumber, rlimitValue } from './rlimits.ts';
 import { maskedPaths, readOnlyPaths } from './rootfs.ts';
@@ -16,6 +24,8 @@ export interface StepPlan {
   readonly cgroup: CgroupPlan;
   readonly network: NetworkPlan;
   readonly files: { readonly hosts: string; readonly resolvConf: string };
+  /** Files of /proc and /sys that follow the step's limits. */
+  readonly view: readonly ReplacedFile[];
   /** The BPF program, absent without confinement. */
   readonly seccomp: Uint8Array | undefined;
   /** In a user namespace some file systems cannot be mounted, and not every group exists. */
@@ -30,6 +40,7 @@ export function toStepProgram(spec: RuntimeSpec, plan: StepPlan): HelperProgram 
   const mounts = [
     ...systemMounts({ ...spec, ...plan, devices }, slots),
     { make: [], attach: confinement(spec) },
+    ...plan.view.map((file) => replacement(file, slots)),
     ...[...nameFileMounts(plan.files), ...spec.mounts].map((mount) => specMount(mount, devices, slots)),
   ];
   return {
@@ -68,6 +79,11 @@ function confinement(spec: RuntimeSpec): HelperCommand[] {
     ...readOnlyPaths.map((path): HelperCommand => ['read-only', path]),
     ...maskedPaths.map((path): HelperCommand => ['mask', path, '/dev/null']),
   ];
+}
+
+function replacement({ path, text }: ReplacedFile, slots: SlotCounter): PreparedMount {
+  const { slot, make } = mountSource(textMount(path, text, 0o444), '', slots);
+  return { make, attach: [['replace', slot, path]] };
 }
 
 function specMount(mount: RuntimeMount, devices: DeviceAttribute, slots: SlotCounter): PreparedMount {

@@ -257,6 +257,14 @@ static void make_read_only(const struct command *c) {
   close(target);
 }
 
+/* replace SLOT PATH: a file of ours over one of the kernel's. */
+static void replace(const struct command *c) {
+  int target = open_system_path(arg(c, 2));
+  if (target < 0) return;
+  move_to(slot(c, 1), target, arg(c, 2));
+  close(target);
+}
+
 /* directory PATH MODE, link PATH TARGET, placeholder PATH: for file systems of our own, before the step runs; these are no stubs. */
 static void make_directory(const struct command *c) {
   if (mkdirat(root_fd, arg(c, 1), (mode_t)number_arg(c, 2, 8)) < 0 && errno != EEXIST) fail(arg(c, 1), "", errno);
@@ -271,7 +279,7 @@ static void make_link(const struct command *c) {
 }
 
 const struct known_command tree_commands[] = {
-    {"attach", 4, attach},           {"mask", 3, mask},      {"read-only", 2, make_read_only},
+    {"attach", 4, attach},           {"mask", 3, mask},      {"read-only", 2, make_read_only}, {"replace", 3, replace},
     {"directory", 3, make_directory}, {"link", 3, make_link}, {"placeholder", 2, make_placeholder},
     {"stub", 4, make_mount_point},    {"settle", 1, settle},  {"working-directory", 4, make_working_directory},
     {NULL, 0, NULL},

@@ -697,6 +697,24 @@ function limitTests(step: StepTest): void {
       const { stdout } = await rig.sh(executor, 'cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2>/dev/null');
       expect(stdout).toBe(`${defaultPids()}\n`);
     }));
+  it('/proc: tells of no more memory and processors than the limits leave', () =>
+    step(async (rig, executor) => {
+      const script = [
+        'grep -E "^(MemTotal|SwapTotal)" /proc/meminfo | tr -s " "; grep -c ^processor /proc/cpuinfo; grep -c "^cpu[0-9]" /proc/stat',
+        'cat /sys/devices/system/cpu/online; grep Cpus_allowed_list /proc/self/status; (echo x > /proc/meminfo) 2>/dev/null || echo read-only',
+      ];
+      const resources = { memoryBytes: 64 << 20, memorySwapBytes: 64 << 20, cpusetCpus: '0' };
+      const { stdout } = await rig.sh(executor, script.join('; '), { resources });
+      expect(stdout).toBe('MemTotal: 65536 kB\nSwapTotal: 0 kB\n1\n1\n0\nCpus_allowed_list:\t0\nread-only\n');
+    }));
+  it('/proc: without limits tells of the machine', () =>
+    step(async (rig, executor) => {
+      const { stdout } = await rig.sh(
+        executor,
+        'grep -E " /(proc/[a-z]*info|proc/stat) " /proc/mounts; head -1 /proc/meminfo',
+      );
+      expect(stdout).toBe(`${(await readFile('/proc/meminfo', 'utf8')).split('\n')[0]}\n`);
+    }));
   it('usage: time and memory are told', () =>
     step(async (rig, executor) => {
       const { status } = await rig.sh(executor, 'head -c 20000000 /dev/zero | wc -c');

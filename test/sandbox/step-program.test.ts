@@ -18,6 +18,7 @@ async function programFor(mounts: readonly RuntimeMount[]): Promise<HelperProgra
     cgroup: withoutCgroups.plan(spec),
     network: loopbackNetwork,
     files: { hosts: 'hosts', resolvConf: 'resolv' },
+    view: [],
     seccomp: Uint8Array.of(1, 2, 3),
     userNamespace: 'initial',
   });
