@@ -5,6 +5,7 @@ import { isErrno } from '../src/core/error.ts';
 import type { RuntimeSpec } from '../src/core/executor.ts';
 import type { CgroupPlan } from './cgroup.ts';
 import { groupName, isAlive } from './cgroup-name.ts';
+import { storeError } from './store-error.ts';
 
 const recordSchema = v.object({
   command: v.string(),
@@ -41,11 +42,15 @@ export class RunRecords {
     this.#directory = join(stateDir, 'runs');
   }
 
-  /** Disposing takes the record away. It is named as the step's cgroup is. */
+  /** Disposing takes the record away. It is named as the step's cgroup is. @throws STORE_UNUSABLE, STORE_FULL */
   add(record: RunRecord): Disposable {
     const path = join(this.#directory, basename(record.directories[0] ?? groupName()));
-    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-    writeFileSync(path, JSON.stringify(record), { mode: 0o600 });
+    try {
+      mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+      writeFileSync(path, JSON.stringify(record), { mode: 0o600 });
+    } catch (error) {
+      throw storeError(error, path);
+    }
     return { [Symbol.dispose]: () => rmSync(path, { force: true }) };
   }
 
