@@ -8,6 +8,8 @@ export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
   readonly signal?: AbortSignal;
+  /** Called with every piece of standard output as it comes. */
+  readonly onStdout?: (text: string) => void;
   /** Called with every piece of standard error as it comes. */
   readonly onStderr?: (text: string) => void;
 }
@@ -48,6 +50,7 @@ export function startProgram(file: string, args: readonly string[], o: ProgramOp
   // A program that does not read its input to the end is no failure of the test.
   child.stdin.on('error', () => undefined);
   child.stdin.end(o.stdin ?? '');
+  if (o.onStdout !== undefined) child.stdout.on('data', (chunk: Buffer) => o.onStdout?.(chunk.toString()));
   if (o.onStderr !== undefined) child.stderr.on('data', (chunk: Buffer) => o.onStderr?.(chunk.toString()));
   return {
     pid: child.pid ?? -1,
