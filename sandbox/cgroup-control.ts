@@ -19,9 +19,9 @@ export async function freezeGroup(group: string): Promise<void> {
 
 /** Whether every process of a group stands still; one that is not there holds none. */
 export function isFrozen(group: string): boolean {
-  const v1 = tryToRead(join(group, 'freezer.state'));
+  const v1 = readGroupFile(join(group, 'freezer.state'));
   if (v1 !== undefined) return v1.trim() === 'FROZEN';
-  return /^frozen 1$/m.test(tryToRead(join(group, 'cgroup.events')) ?? '');
+  return /^frozen 1$/m.test(readGroupFile(join(group, 'cgroup.events')) ?? '');
 }
 
 /** Lets a frozen group go on; settles when all of it does, at once where there is none. @throws SANDBOX_FAILED */
@@ -68,7 +68,7 @@ function setState(group: string, state: 'frozen' | 'running'): boolean {
 
 /** A group that its owner has removed meanwhile holds none. */
 function processesOf(group: string): readonly number[] {
-  return (tryToRead(join(group, 'cgroup.procs')) ?? '').split('\n').filter(Boolean).map(Number);
+  return (readGroupFile(join(group, 'cgroup.procs')) ?? '').split('\n').filter(Boolean).map(Number);
 }
 
 function move(pid: number, group: string): void {
@@ -88,7 +88,8 @@ function kill(pid: number): void {
   }
 }
 
-function tryToRead(path: string): string | undefined {
+/** The text of a group's file; `undefined` where there is none, or no more. */
+export function readGroupFile(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {

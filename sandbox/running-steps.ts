@@ -1,8 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError } from '../src/core/error.ts';
 import type { RunningStep, RunningSteps, StepControl } from '../src/core/running-steps.ts';
-import { freezeGroup, isFrozen, joinFreezer, killGroup, thawGroup } from './cgroup-control.ts';
+import { freezeGroup, isFrozen, joinFreezer, killGroup, readGroupFile, thawGroup } from './cgroup-control.ts';
 import { RunRecords, type FoundRun } from './run-records.ts';
 
 /** The steps that run on a store, by their records and their cgroups. */
@@ -63,9 +63,9 @@ function groupsOf({ directories, freezer }: FoundRun): readonly string[] {
 }
 
 function lookupNumber(groups: readonly string[], file: string, pattern: RegExp): number | undefined {
-  const path = groups.map((group) => join(group, file)).find((each) => existsSync(each));
-  const text = path === undefined ? undefined : pattern.exec(readFileSync(path, 'utf8'))?.[1];
-  return text === undefined ? undefined : Number(text);
+  const text = groups.map((group) => readGroupFile(join(group, file))).find((each) => each !== undefined);
+  const number = text === undefined ? undefined : pattern.exec(text)?.[1];
+  return number === undefined ? undefined : Number(number);
 }
 
 function withoutGroup(what: StepControl): BuildError {
