@@ -40,13 +40,9 @@ export interface OciStep {
 export function toOciProgram(spec: RuntimeSpec, plan: OciPlan): OciStep {
   const slots = new SlotCounter();
   const [root, proc] = [slots.next(), slots.next()];
-  const made = (mount: RuntimeMount): OciMountSource => ({
-    destination: mount.destination,
-    ...mountSource(mount, 'nodev', slots),
-  });
-  const mounts = [...nameFileMounts(plan.files), ...spec.mounts].map(made);
+  const mounts = [...nameFileMounts(plan.files), ...spec.mounts].map((mount) => mountOf(mount, slots));
   // Over files of the runtime's own /proc and /sys, which are there: these need no mount point.
-  const all = [...plan.view.map(({ path, text }) => made(textMount(path, text, 0o444))), ...mounts];
+  const all = [...plan.view.map(({ path, text }) => mountOf(textMount(path, text, 0o444), slots)), ...mounts];
   const system = ['/proc', '/sys', '/dev'].map((path): HelperCommand => ['stub', root, path, 'real-directory']);
   const { scratch, cgroup, network, command } = plan;
   return {
@@ -79,6 +75,10 @@ export function toOciProgram(spec: RuntimeSpec, plan: OciPlan): OciStep {
       ],
     },
   };
+}
+
+function mountOf(mount: RuntimeMount, slots: SlotCounter): OciMountSource {
+  return { destination: mount.destination, ...mountSource(mount, 'nodev', slots) };
 }
 
 function bindMount(source: string, destination: string): OciMount {
