@@ -32,7 +32,6 @@ export interface NativeExecutorOptions {
 export class NativeExecutor implements Executor, AsyncDisposable {
   readonly #o: NativeExecutorOptions;
   readonly #starts: StepStarts;
-  readonly #told = new Set<string>();
   readonly #filters = new Map<string, Uint8Array | undefined>();
 
   constructor(options: NativeExecutorOptions) {
@@ -77,7 +76,7 @@ export class NativeExecutor implements Executor, AsyncDisposable {
     const ended = helper.run(program.step, o);
     this.#starts.prepareNext(need);
     const outcome = await ended;
-    for (const note of outcome.notes) this.#tell(note);
+    for (const note of outcome.notes) this.#o.notes(note);
     if (outcome.failure !== undefined) throw helperError(outcome.failure, spec.process.args);
     return exitStatusOf(outcome.ended, cgroup.readings(outcome.readings), spec);
   }
@@ -85,13 +84,6 @@ export class NativeExecutor implements Executor, AsyncDisposable {
   rest(): void {
     this.#starts.rest();
     this.#o.networks.rest();
-  }
-
-  /** Each thing once: steps are many, the machine is one. */
-  #tell(note: string): void {
-    if (this.#told.has(note)) return;
-    this.#told.add(note);
-    this.#o.notes(note);
   }
 
   /** Nearly all steps of a build have the same filter. */

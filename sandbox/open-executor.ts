@@ -36,7 +36,7 @@ export interface ExecutorRequest {
  * @throws KERNEL_FEATURE_MISSING where the helper or the runtime is not there.
  */
 export async function openExecutor(request: ExecutorRequest): Promise<Executor & AsyncDisposable> {
-  const notes = request.notes ?? (() => undefined);
+  const notes = onceEach(request.notes ?? (() => undefined));
   if (hasOneId()) notes(ONE_ID);
   const scratch = join(request.stateDir, 'mount-point');
   mkdirSync(scratch, { recursive: true, mode: 0o700 });
@@ -64,6 +64,15 @@ export async function openExecutor(request: ExecutorRequest): Promise<Executor &
     directory,
     capabilities: ownCapabilities(),
   });
+}
+
+/** Tells each thing once: steps are many, the machine is one. */
+function onceEach(tell: (text: string) => void): (text: string) => void {
+  const told = new Set<string>();
+  return (text) => {
+    if (!told.has(text)) tell(text);
+    told.add(text);
+  };
 }
 
 function findRuntime(name: string): string {

@@ -31,7 +31,6 @@ type NetworkUse = Pick<RuntimeSpec, 'network'> & {
 /** The networks of one executor. Those that lead outside are opened by the first step that needs one. */
 export class Networks implements AsyncDisposable {
   readonly #request: NetworksRequest;
-  readonly #told = new Set<string>();
   #outside: Promise<NetworkPool | string> | undefined;
 
   constructor(request: NetworksRequest) {
@@ -89,10 +88,8 @@ export class Networks implements AsyncDisposable {
     return proxy === undefined ? undefined : { plan: hostNetwork, note: `${proxy} names a proxy on its loopback` };
   }
 
-  /** Each note once: steps are many, the machine is one. */
   #share({ plan, note }: Shared): TakenNetwork {
-    if (note !== undefined && !this.#told.has(note)) this.#request.notes(`steps share the host’s network: ${note}`);
-    if (note !== undefined) this.#told.add(note);
+    if (note !== undefined) this.#request.notes(`steps share the host’s network: ${note}`);
     return { plan, [Symbol.asyncDispose]: () => Promise.resolve() };
   }
 }

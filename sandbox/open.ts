@@ -8,6 +8,7 @@ import { WorkerLayerCodec } from './layer-codec.ts';
 import { LayerStore } from './layer-store.ts';
 import { ChosenSnapshotter } from './snapshotter-choice.ts';
 import type { NetworkDriverName } from './open-networks.ts';
+import { RunRecords } from './run-records.ts';
 import { RecordedSteps } from './running-steps.ts';
 import { insideUserNamespace } from './user-namespace.ts';
 import { WorkerPool } from './worker-pool.ts';
@@ -32,7 +33,7 @@ export interface SandboxRequest {
   readonly notes?: (text: string) => void;
 }
 
-/** All that needs the kernel. Opening it costs nothing: threads start, directories are made, features are probed at first use. */
+/** All that needs the kernel. Opening it costs next to nothing: threads start, directories are made, features are probed at first use. */
 export async function openSandbox(request: SandboxRequest): Promise<Sandbox> {
   const { stateDir, snapshotter = 'auto', notes = () => undefined } = request;
   await using opened = new AsyncDisposableStack();
@@ -47,6 +48,8 @@ export async function openSandbox(request: SandboxRequest): Promise<Sandbox> {
   if (request.start === 'now') pool.warmUp();
   const work = { store, pool, xattrs } as const;
   const executor = opened.use(new LazyExecutor(request, pool));
+  const records = new RunRecords(stateDir);
+  records.sweep();
   const parts = opened.move();
   return {
     snapshotter: new ChosenSnapshotter({ ...work, kind: snapshotter, notes }),
@@ -54,7 +57,7 @@ export async function openSandbox(request: SandboxRequest): Promise<Sandbox> {
     files: new WorkerFileBackend(work),
     layers: new WorkerLayerCodec(work),
     cacheMounts: new LockedCacheMounts(work),
-    steps: new RecordedSteps(stateDir),
+    steps: new RecordedSteps(records),
     devices: lazyDevices(request.cdiDirectories),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };

@@ -54,13 +54,20 @@ export class RunRecords {
     return { [Symbol.dispose]: () => rmSync(path, { force: true }) };
   }
 
-  /** Those of processes that live, oldest first; what killed builds have left is removed. */
+  /** Removes what killed builds have left. */
+  sweep(): void {
+    for (const name of this.#names()) {
+      const [, pid = ''] = name.split('-');
+      if (!isAlive(pid)) rmSync(join(this.#directory, name), { force: true });
+    }
+  }
+
+  /** Those of processes that live, oldest first. */
   list(): readonly FoundRun[] {
+    this.sweep();
     const found = this.#names().flatMap((name): FoundRun[] => {
       const [, pid = '', id = ''] = name.split('-');
-      const path = join(this.#directory, name);
-      if (!isAlive(pid)) rmSync(path, { force: true });
-      const record = read(path);
+      const record = read(join(this.#directory, name));
       return record === undefined ? [] : [{ ...record, id, pid: Number(pid) }];
     });
     return found.toSorted((a, b) => a.startedMs - b.startedMs);

@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { BuildError } from '../src/core/error.ts';
 import type { RunningStep, RunningSteps, StepControl } from '../src/core/running-steps.ts';
 import { freezeGroup, isFrozen, joinFreezer, killGroup, readGroupFile, thawGroup } from './cgroup-control.ts';
-import { RunRecords, type FoundRun } from './run-records.ts';
+import type { FoundRun, RunRecords } from './run-records.ts';
 
 /** The steps that run on a store, by their records and their cgroups. */
 export class RecordedSteps implements RunningSteps {
   readonly #records: RunRecords;
 
-  constructor(stateDir: string) {
-    this.#records = new RunRecords(stateDir);
+  constructor(records: RunRecords) {
+    this.#records = records;
   }
 
   async list(): Promise<readonly RunningStep[]> {

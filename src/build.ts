@@ -7,7 +7,7 @@ import { layerVertices } from './core/graph.ts';
 import type { Diagnostic } from './core/diagnostic.ts';
 import type { StepExplanation } from './core/explanation.ts';
 import type { ImportedCache } from './core/imported-cache.ts';
-import type { ProgressListener } from './core/progress.ts';
+import { type ProgressListener, tellWarning } from './core/progress.ts';
 import { openAssembler, type Assembler } from './export/assemble.ts';
 import { openInputs, parseInputs, type BuildInputs } from './wiring/inputs.ts';
 import { exportCaches } from './wiring/cache-export.ts';
@@ -93,7 +93,8 @@ function countSteps(solved: readonly Solved[]): BuildResult['steps'] {
 
 function startWorkers(request: BuildRequest, store: StoreOptions, emit: ProgressListener): Promise<Workers> {
   const start = request.noCache === undefined ? 'lazy' : 'now';
-  return openWorkers(store, { start, storeWaits: showStoreWaits(emit) });
+  const notes = (text: string): void => tellWarning(emit, 'Sandbox', text);
+  return openWorkers(store, { start, notes, storeWaits: showStoreWaits(emit) });
 }
 
 /** Tells the warnings and gives them. @throws CHECK_FAILED where the Dockerfile makes them errors */

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { BuildRequest, CacheExport } from '../build-request.ts';
 import { BuildError, messageOf } from '../core/error.ts';
 import type { ImportedCache } from '../core/imported-cache.ts';
-import type { ProgressListener } from '../core/progress.ts';
+import { type ProgressListener, tellWarning } from '../core/progress.ts';
 import type { Assembler } from '../export/assemble.ts';
 import type { CacheImage } from '../export/cache-image.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
@@ -59,12 +59,7 @@ async function exportOne(
     } catch (error) {
       ports.signal.throwIfAborted();
       if (cache.onError === 'fail' || !(error instanceof BuildError)) throw error;
-      const message = `cache export to ${name} failed: ${messageOf(error)}`;
-      ports.emit({
-        type: 'warning',
-        diagnostic: { severity: 'warning', code: 'CacheExport', message },
-        timeMs: Date.now(),
-      });
+      tellWarning(ports.emit, 'CacheExport', `cache export to ${name} failed: ${messageOf(error)}`);
     }
   });
 }

@@ -3,7 +3,7 @@ import type { CacheImport } from '../build-request.ts';
 import { BuildError, messageOf } from '../core/error.ts';
 import type { ImportedCache } from '../core/imported-cache.ts';
 import { together } from '../core/together.ts';
-import type { ProgressListener } from '../core/progress.ts';
+import { type ProgressListener, tellWarning } from '../core/progress.ts';
 import { formatReference, parseReference } from '../oci/reference.ts';
 import type { CachePlace } from '../source/cache-document.ts';
 import type { ImportSource } from '../source/imported-cache.ts';
@@ -34,7 +34,8 @@ export async function importCaches(
       layers: sandbox.layers,
       snapshots: sandbox.snapshotter,
       slots,
-      lost: (name, reason) => warn(ports, `cache import from ${name}: ${reason}; the steps that need it run here`),
+      lost: (name, reason) =>
+        tellWarning(ports.emit, 'CacheImport', `cache import from ${name}: ${reason}; the steps that need it run here`),
       during: (work) => {
         fetches++;
         return internalStep({ id: `fetch cached layers ${fetches}`, name: 'fetching cached layers' }, ports.emit, work);
@@ -55,7 +56,7 @@ async function importOne(cache: CacheImport, ports: CacheImportPorts): Promise<r
     } catch (error) {
       ports.signal.throwIfAborted();
       if (!(error instanceof BuildError)) throw error;
-      warn(ports, `cache import from ${name} failed: ${messageOf(error)}`);
+      tellWarning(ports.emit, 'CacheImport', `cache import from ${name} failed: ${messageOf(error)}`);
       return [];
     }
   });
@@ -74,9 +75,4 @@ async function openPlace(cache: CacheImport, { workers, signal }: CacheImportPor
   if (root === undefined) throw new BuildError('IMAGE_NOT_FOUND', { reference: formatReference(reference) });
   const { registryOrigin } = await import('../source/image-origin.ts');
   return { root, origin: registryOrigin(() => workers.registry, reference), signal };
-}
-
-function warn({ emit }: CacheImportPorts, message: string): void {
-  const diagnostic = { severity: 'warning', code: 'CacheImport', message } as const;
-  emit({ type: 'warning', diagnostic, timeMs: Date.now() });
 }

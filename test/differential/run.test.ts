@@ -138,8 +138,8 @@ USER :extra
     expected: { files: { '/out': 'file 644 0:0 "mounted\\n"' } },
   },
   {
-    says: '--device needs to be allowed',
-    dockerfile: 'FROM busybox\nRUN --device=vendor.example/dev=x true\n',
+    says: '--device: one that is required has to be there',
+    dockerfile: 'FROM busybox\nRUN --device=vendor.example/dev=x,required true\n',
     alone: 'buildah 1.28 does not know the flag',
     fails: /device/,
   },

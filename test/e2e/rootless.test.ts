@@ -64,6 +64,13 @@ describeWith(needs, 'e2e rootless', () => {
     expect(identity(lone)).toEqual(identity(root));
   });
 
+  it('rootless: without a range of ids, a build says what will not work', async () => {
+    await using rig = await openRig({ person: 'lone-user' });
+    const stdin = 'FROM busybox\nRUN true\nRUN echo\n';
+    const { stderr } = await rig.succeed(['build', ...flags(rig), '-f', '-', temp.at('context')], { stdin });
+    expect(stderr.match(/root is the only user of steps/g)).toHaveLength(1);
+  });
+
   it('rootless: runc runs the steps as well, and comes to the same image', async () => {
     const isolated = 'RUN --network=none ls /sys/class/net > /net && ! mkdir /sys/x && id > /id';
     await writeFile(temp.at('context/by-runc'), `FROM busybox\n${isolated}\nUSER app\nRUN id > /tmp/id\n`);

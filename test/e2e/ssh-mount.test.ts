@@ -137,7 +137,8 @@ describeWith(
         'RUN --mount=type=ssh for i in $(seq 200); do (head -c 1m /dev/urandom | timeout 5 nc local:$SSH_AUTH_SOCK >/dev/null 2>&1 &) ; done; ssh-add -D; ssh-add -x </dev/null; true',
         'RUN --mount=type=ssh ssh-add -L > /out/listed',
       ];
-      const result = await build(rig, lines, { args: ['--ssh', `default=${key.path}`] });
+      const args = ['--ssh', `default=${key.path}`, '--network=host'];
+    const result = await build(rig, lines, { args });
       expect(result, result.stderr).toMatchObject({ status: 0 });
       expect(await out(rig, 'listed')).toBe(`${key.publicKey}\n`);
     });
@@ -151,7 +152,7 @@ describeWith(['root', 'ssh', 'ssh-add', 'ssh-keygen', 'sshd', 'busybox'], 'e2e s
     await using server = await openSshServer(rig.work, [key.publicKey]);
     const ssh = `ssh -o StrictHostKeyChecking=no -o BatchMode=yes -p ${server.port} root@127.0.0.1`;
     const lines = [`RUN --mount=type=ssh ${ssh} echo reached > /out/answer`];
-    const result = await build(rig, lines, { args: ['--ssh', `default=${key.path}`] });
+    const result = await build(rig, lines, { args: ['--ssh', `default=${key.path}`, '--network=host'] });
     expect(result, result.stderr).toMatchObject({ status: 0 });
     expect(await readFile(join(rig.work, 'out/answer'), 'utf8')).toBe('reached\n');
   });

@@ -64,7 +64,11 @@ describeWith(['root', 'overlay', 'busybox'], 'cgroup limits', () => {
   it('all of them are seen from inside and from outside, below the parent group', async () => {
     await using rig = await openStepRig();
     const notes: string[] = [];
-    await using executor = await openExecutor({ stateDir: join(rig.top, 'state'), notes: (text) => notes.push(text) });
+    await using executor = await openExecutor({
+      stateDir: join(rig.top, 'state'),
+      networkDriver: 'host',
+      notes: (text) => notes.push(text),
+    });
     const script = `cd /sys/fs/cgroup; for f in ${Object.keys(expected).join(' ')}; do echo $f $(cat $f); done; echo up; sleep 600`;
     const stop = new AbortController();
     let seen = '';
