@@ -138,7 +138,7 @@ describeWith(
         'RUN --mount=type=ssh ssh-add -L > /out/listed',
       ];
       const args = ['--ssh', `default=${key.path}`, '--network=host'];
-    const result = await build(rig, lines, { args });
+      const result = await build(rig, lines, { args });
       expect(result, result.stderr).toMatchObject({ status: 0 });
       expect(await out(rig, 'listed')).toBe(`${key.publicKey}\n`);
     });
