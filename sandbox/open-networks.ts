@@ -1,6 +1,7 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { isErrno } from '../src/core/error.ts';
 import type { RuntimeSpec } from '../src/core/executor.ts';
+import { capabilityMask } from './capability-sets.ts';
 import { findProgram } from './find-program.ts';
 import { namesServersOnLoopbackOnly } from './name-files.ts';
 import { openBridge } from './network-bridge.ts';
@@ -8,6 +9,7 @@ import { NetworkPool, type NetworkDriver, type TakenNetwork } from './network-po
 import { programNetwork } from './network-program.ts';
 import { hostNetwork, loopbackNetwork, type NetworkPlan } from './network.ts';
 import { loopbackProxy } from './loopback-proxy.ts';
+import { ownCapabilities } from './own-capabilities.ts';
 import { insideUserNamespace } from './user-namespace.ts';
 
 /** Names of the networks that lead outside. `auto` is the first that works of those that isolate, else the host's. */
@@ -102,6 +104,8 @@ interface Shared {
 
 /** The first driver that works, or why none does. */
 async function openOutside(request: NetworksRequest): Promise<NetworkPool | string> {
+  if ((ownCapabilities() & netAdmin) === 0n)
+    return 'it needs the capability CAP_NET_ADMIN, which tsbuild does not have';
   const reasons: string[] = [];
   for (const name of driversOf(request.driver)) {
     const driver = await openDriver(name, request);
@@ -135,6 +139,7 @@ async function openDriver(name: NetworkDriver['name'], request: NetworksRequest)
   return programNetwork(name, { helper, path, nameServers });
 }
 
+const netAdmin = capabilityMask(['CAP_NET_ADMIN']);
 const tunDevice = '/dev/net/tun';
 
 function canOpen(path: string): boolean {
