@@ -14,6 +14,8 @@ cp "$(command -v busybox)" /run/modprobe
 echo /run/modprobe > /proc/sys/kernel/modprobe
 mount -t ext4 /dev/vda /guest && chmod 1777 /guest
 ip link set lo up
+echo 1 > /proc/sys/net/ipv4/ip_forward
+busybox modprobe tun
 hostname guest
 { sh "$here/command.sh" < /dev/null; echo $? > /run/status; } 2>&1 | cat > /dev/vport0p1
 cat /run/status > /dev/vport0p2
