@@ -20,7 +20,6 @@ int open_in(int dir, const char *path, uint64_t flags, uint64_t resolve) {
 
 /* ---- stubs: mount points that had to be made ---- */
 
-
 static int parent_of_stub(int dir) {
   struct stat st;
   if (fstat(dir, &st) < 0) return -1;
