@@ -4,7 +4,6 @@ import {
   mkdirSync,
   openSync,
   closeSync,
-  readdirSync,
   readFileSync,
   renameSync,
   statSync,
@@ -22,6 +21,7 @@ import { type LockOptions, LockWait, OWN_STEP, type WaitListener } from '../src/
 import { type FileLock, nameHolder, tryLock } from './file-lock.ts';
 import type { FileWork } from './layer-codec.ts';
 import { requireIds } from './id-map.ts';
+import { namesIn } from './names-in.ts';
 import { storeError } from './store-error.ts';
 
 /** Between two looks at a lock that another process holds. */
@@ -65,7 +65,7 @@ export class LockedCacheMounts implements CacheMounts {
   async list(): Promise<
     readonly { readonly id: string; readonly path: string; readonly bytes: number; readonly lastUsedMs: number }[]
   > {
-    const found = this.#names().map(async (name) => {
+    const found = namesIn(this.#root).map(async (name) => {
       const record = this.#readRecord(name);
       if (record === undefined) return [];
       const path = join(this.#root, name, 'data');
@@ -76,7 +76,7 @@ export class LockedCacheMounts implements CacheMounts {
   }
 
   async *exportTar(id: string, o: { readonly signal?: AbortSignal | undefined } = {}): AsyncIterable<Uint8Array> {
-    const names = this.#names().filter((name) => this.#readRecord(name)?.id === id);
+    const names = namesIn(this.#root).filter((name) => this.#readRecord(name)?.id === id);
     const name = names.toSorted((a, b) => this.#lastUsedMs(b) - this.#lastUsedMs(a))[0];
     if (name === undefined) return;
     using _ = await this.#wait(name, 'shared', o);
@@ -86,7 +86,8 @@ export class LockedCacheMounts implements CacheMounts {
 
   async remove(id: string): Promise<number> {
     let freed = 0;
-    for (const name of this.#names()) if (this.#readRecord(name)?.id === id) freed += await this.#removeUnused(name);
+    for (const name of namesIn(this.#root))
+      if (this.#readRecord(name)?.id === id) freed += await this.#removeUnused(name);
     return freed;
   }
 
@@ -223,15 +224,6 @@ export class LockedCacheMounts implements CacheMounts {
       return bytes;
     } finally {
       lock[Symbol.dispose]();
-    }
-  }
-
-  #names(): readonly string[] {
-    try {
-      return readdirSync(this.#root);
-    } catch (error) {
-      if (isErrno(error, 'ENOENT')) return [];
-      throw error;
     }
   }
 

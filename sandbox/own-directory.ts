@@ -1,9 +1,10 @@
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { randomInt } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../src/core/error.ts';
 import { type FileLock, tryLock } from './file-lock.ts';
+import { namesIn } from './names-in.ts';
 
 /**
  * What this process is making: a directory below `active/`, locked as long as the process lives, so that a later one can sweep up after one
@@ -78,16 +79,6 @@ export function lockOrUndefined(path: string, mode: 'shared' | 'exclusive' = 'sh
     return tryLock(path, mode);
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
-    throw error;
-  }
-}
-
-/** The names in a directory; none where it is not there. */
-export function namesIn(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return [];
     throw error;
   }
 }

@@ -1,10 +1,11 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import * as v from 'valibot';
 import { isErrno } from '../src/core/error.ts';
 import type { RuntimeSpec } from '../src/core/executor.ts';
 import type { CgroupPlan } from './cgroup.ts';
 import { groupName, isAlive } from './cgroup-name.ts';
+import { namesIn } from './names-in.ts';
 import { storeError } from './store-error.ts';
 
 const recordSchema = v.object({
@@ -56,7 +57,7 @@ export class RunRecords {
 
   /** Removes what killed builds have left. */
   sweep(): void {
-    for (const name of this.#names()) {
+    for (const name of namesIn(this.#directory)) {
       const [, pid = ''] = name.split('-');
       if (!isAlive(pid)) rmSync(join(this.#directory, name), { force: true });
     }
@@ -65,21 +66,12 @@ export class RunRecords {
   /** Those of processes that live, oldest first. */
   list(): readonly FoundRun[] {
     this.sweep();
-    const found = this.#names().flatMap((name): FoundRun[] => {
+    const found = namesIn(this.#directory).flatMap((name): FoundRun[] => {
       const [, pid = '', id = ''] = name.split('-');
       const record = read(join(this.#directory, name));
       return record === undefined ? [] : [{ ...record, id, pid: Number(pid) }];
     });
     return found.toSorted((a, b) => a.startedMs - b.startedMs);
-  }
-
-  #names(): readonly string[] {
-    try {
-      return readdirSync(this.#directory);
-    } catch (error) {
-      if (isErrno(error, 'ENOENT')) return [];
-      throw error;
-    }
   }
 }
 

@@ -1,17 +1,8 @@
-import {
-  closeSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno } from '../src/core/error.ts';
 import type { LayerId } from '../src/core/snapshot.ts';
+import { namesIn } from './names-in.ts';
 import { check, syscalls } from './syscalls.ts';
 
 /** Older layers are on the disk already, as a rule: the kernel writes back within 30 s. */
@@ -59,17 +50,17 @@ export class UnsyncedLayers {
   async syncSettled(nowMs: number): Promise<void> {
     if (this.#boot === undefined) return;
     const directory = join(this.#directory, this.#boot);
-    const settled = list(directory).filter((name) => nowMs - statSync(join(directory, name)).mtimeMs > SETTLED_MS);
+    const settled = namesIn(directory).filter((name) => nowMs - statSync(join(directory, name)).mtimeMs > SETTLED_MS);
     if (settled.length === 0) return;
     await syncFileSystemAside(this.#directory);
     for (const name of settled) rmSync(join(directory, name), { force: true });
   }
 
   async #dropLost(remove: (layer: LayerId) => Promise<void>): Promise<void> {
-    for (const boot of list(this.#directory)) {
+    for (const boot of namesIn(this.#directory)) {
       if (boot === this.#boot) continue;
       const directory = join(this.#directory, boot);
-      for (const layer of list(directory)) {
+      for (const layer of namesIn(directory)) {
         await remove(layer as LayerId);
         unlinkSync(join(directory, layer));
       }
@@ -87,15 +78,6 @@ function bootId(): string | undefined {
     return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'EACCES')) return undefined;
-    throw error;
-  }
-}
-
-function list(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return [];
     throw error;
   }
 }
