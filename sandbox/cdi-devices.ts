@@ -1,5 +1,6 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { splitDeviceNumber } from '../src/core/device-number.ts';
 import type { Devices, StepDevices } from '../src/core/devices.ts';
 import { BuildError, isErrno, messageOf } from '../src/core/error.ts';
 import type { RuntimeMount } from '../src/core/executor.ts';
@@ -80,7 +81,7 @@ async function deviceMount(
   const { path, hostPath, permissions, fileMode } = node;
   try {
     const source = await realpath(hostPath);
-    const info = await stat(source);
+    const info = await stat(source, { bigint: true });
     if (!info.isCharacterDevice() && !info.isBlockDevice())
       throw new BuildError('DEVICE_INVALID', { ...about, reason: `${hostPath} is no device` });
     return {
@@ -88,29 +89,20 @@ async function deviceMount(
       source,
       destination: path,
       kind: info.isBlockDevice() ? 'block' : 'character',
-      ...numbersOf(info.rdev),
+      ...splitDeviceNumber(info.rdev),
       access: {
         read: permissions.includes('r'),
         write: permissions.includes('w'),
         mknod: permissions.includes('m'),
       },
-      mode: fileMode ?? info.mode & 0o7777,
-      uid: node.uid ?? info.uid,
-      gid: node.gid ?? info.gid,
+      mode: fileMode ?? Number(info.mode & 0o7777n),
+      uid: node.uid ?? Number(info.uid),
+      gid: node.gid ?? Number(info.gid),
     };
   } catch (error) {
     if (!isErrno(error, 'ENOENT', 'ENOTDIR', 'EACCES')) throw error;
     throw new BuildError('DEVICE_INVALID', { ...about, reason: messageOf(error) }, { cause: error });
   }
-}
-
-/** As glibc's `makedev` puts them together. */
-function numbersOf(rdev: number): { readonly major: number; readonly minor: number } {
-  const number = BigInt(rdev);
-  return {
-    major: Number(((number >> 8n) & 0xfffn) | ((number >> 32n) & ~0xfffn)),
-    minor: Number((number & 0xffn) | ((number >> 12n) & 0xffff_ff00n)),
-  };
 }
 
 function fileMount({ hostPath, containerPath, access }: CdiMount): RuntimeMount {

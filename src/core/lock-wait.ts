@@ -1,3 +1,5 @@
+import { splitDeviceNumber } from './device-number.ts';
+
 /** Told who holds a lock, in words (`process 1234`); what it gives is called when the wait is over. */
 export type WaitListener = (holder: string) => () => void;
 
@@ -50,8 +52,7 @@ export interface LockedFile {
 
 /** Who holds a lock of the file, from the text of /proc/locks (proc_locks(5)), which does not number processes of other pid namespaces. */
 export function holderIn(locks: string, { device, inode }: LockedFile, ownPid: number): string {
-  const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn);
-  const minor = (device & 0xffn) | ((device >> 12n) & 0xffffff00n);
+  const { major, minor } = splitDeviceNumber(device);
   const name = `${hex(major)}:${hex(minor)}:${inode}`;
   for (const line of locks.split('\n')) {
     const [, kind, , , pid, file] = line.split(/\s+/);
@@ -62,6 +63,6 @@ export function holderIn(locks: string, { device, inode }: LockedFile, ownPid: n
 }
 
 /** The kernel prints at least two digits. */
-function hex(number: bigint): string {
+function hex(number: number): string {
   return number.toString(16).padStart(2, '0');
 }
