@@ -2,7 +2,13 @@ import { BuildError, invariant } from '../core/error.ts';
 import { together } from '../core/together.ts';
 import type { ImportedCache } from '../core/imported-cache.ts';
 import type { ResolvedImage } from '../core/source.ts';
-import { CACHE_CONFIG_TYPE, type CacheConfigLayer, encodeCacheConfig } from '../oci/cache-config.ts';
+import {
+  CACHE_CONFIG_TYPE,
+  type CacheConfigLayer,
+  CREATED_AT_ANNOTATION,
+  DIFF_ID_ANNOTATION,
+  encodeCacheConfig,
+} from '../oci/cache-config.ts';
 import { encodeDocument } from '../oci/decode.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { type Digest, digestOf } from '../oci/digest.ts';
@@ -93,8 +99,8 @@ function publish(config: Buffer, layers: readonly LayerBlob[], request: CacheIma
   const configBlob = { mediaType: CACHE_CONFIG_TYPE, digest: digestOf(config), size: config.byteLength };
   const described = layers.map(({ descriptor, info }): Descriptor => {
     const annotations = {
-      'containerd.io/uncompressed': info.diffId,
-      'buildkit/createdat': rfc3339(info.createdMs),
+      [DIFF_ID_ANNOTATION]: info.diffId,
+      [CREATED_AT_ANNOTATION]: rfc3339(info.createdMs),
     };
     return { ...descriptor, annotations };
   });

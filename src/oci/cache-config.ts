@@ -8,6 +8,10 @@ import { FormatError } from './format-error.ts';
 export const CACHE_CONFIG_TYPE = 'application/vnd.buildkit.cacheconfig.v0';
 /** The member of an image config that holds the records of an inline cache. */
 export const INLINE_CACHE_MEMBER = 'moby.buildkit.cache.v0';
+/** The annotation of a layer's descriptor that says what the layer holds. */
+export const DIFF_ID_ANNOTATION = 'containerd.io/uncompressed';
+/** The annotation of a layer's descriptor that says when the layer was made. */
+export const CREATED_AT_ANNOTATION = 'buildkit/createdat';
 
 /** A layer of a cache; `parent` is the index of the one below it, -1 for none. */
 export interface CacheConfigLayer {

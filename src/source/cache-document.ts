@@ -3,8 +3,10 @@ import {
   CACHE_CONFIG_TYPE,
   type CacheConfig,
   type CacheConfigRecord,
+  CREATED_AT_ANNOTATION,
   decodeCacheConfig,
   decodeInlineCache,
+  DIFF_ID_ANNOTATION,
 } from '../oci/cache-config.ts';
 import { decodeImageConfig, decodeIndex, decodeManifest } from '../oci/decode.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
@@ -29,9 +31,6 @@ export interface CachePlace {
 
 /** Nobody publishes an image for more platforms. */
 const MAX_IMAGES = 256;
-/** The annotations by which BuildKit tells of a layer's content and age. */
-const UNCOMPRESSED = 'containerd.io/uncompressed';
-const CREATED_AT = 'buildkit/createdat';
 
 /**
  * The caches that `root` leads to, in BuildKit's forms: an image manifest or an index with a cache config, or images with inline caches.
@@ -89,8 +88,8 @@ export function layerFacts(
   blob: Descriptor,
 ): { readonly diffId: string | undefined; readonly createdAt: string | undefined } {
   return {
-    diffId: annotations.diffID ?? blob.annotations?.[UNCOMPRESSED],
-    createdAt: annotations.createdAt ?? blob.annotations?.[CREATED_AT],
+    diffId: annotations.diffID ?? blob.annotations?.[DIFF_ID_ANNOTATION],
+    createdAt: annotations.createdAt ?? blob.annotations?.[CREATED_AT_ANNOTATION],
   };
 }
 
