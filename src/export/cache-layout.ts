@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { isErrno } from '../core/error.ts';
 import { together } from '../core/together.ts';
@@ -9,7 +9,7 @@ import { FormatError } from '../oci/format-error.ts';
 import type { CacheImage } from './cache-image.ts';
 import { type BlobReader, type DocumentReader, imageBlobs } from './image-blobs.ts';
 import { blobPath, encodeLayoutIndex, INDEX_FILE, LAYOUT_FILE, LAYOUT_TEXT, TAG_ANNOTATION } from './layout-files.ts';
-import { besideName, failed, isBesideName, outputErrors, writeNewFile } from './output-file.ts';
+import { failed, isBesideName, outputErrors, replaceFile } from './output-file.ts';
 
 /** Where a cache is to be written as an image layout. */
 export interface CacheLayoutRequest {
@@ -39,10 +39,10 @@ export async function exportCacheLayout(
     await using _ = await request.lock(join(dest, `${INDEX_FILE}.lock`), request.signal);
     for (const folder of [dest, blobs]) await sweep(folder);
     for (const blob of image.blobs) await addBlob(join(dest, blobPath(blob.digest)), blob, { reader, ...request });
-    await replace(join(dest, LAYOUT_FILE), Buffer.from(LAYOUT_TEXT));
+    await replaceFile(join(dest, LAYOUT_FILE), Buffer.from(LAYOUT_TEXT));
     const others = (await entriesOf(dest)).filter(({ annotations }) => annotations?.[TAG_ANNOTATION] !== request.tag);
     const entry = { ...image.root, annotations: { [TAG_ANNOTATION]: request.tag } };
-    await replace(join(dest, INDEX_FILE), encodeLayoutIndex([...others, entry]));
+    await replaceFile(join(dest, INDEX_FILE), encodeLayoutIndex([...others, entry]));
     if (request.unreferenced === 'drop') await dropUnreferenced(dest, [...others, entry]);
   });
 }
@@ -60,7 +60,7 @@ interface Adding extends CacheLayoutRequest {
 /** A file of another size was cut off when a machine went down. */
 async function addBlob(path: string, blob: Descriptor, { reader, signal }: Adding): Promise<void> {
   if ((await sizeOf(path)) === blob.size) return;
-  await replace(path, reader.read(blob, { signal }));
+  await replaceFile(path, reader.read(blob, { signal }));
 }
 
 /** Removes blobs that no cache of the directory has; none where one of the caches cannot be read. */
@@ -95,17 +95,6 @@ async function sizeOf(path: string): Promise<number | undefined> {
     return (await stat(path)).size;
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
-    throw error;
-  }
-}
-
-async function replace(path: string, bytes: AsyncIterable<Uint8Array> | Uint8Array): Promise<void> {
-  const beside = besideName(path);
-  try {
-    await writeNewFile(beside, bytes);
-    await rename(beside, path);
-  } catch (error) {
-    await rm(beside, { force: true });
     throw error;
   }
 }

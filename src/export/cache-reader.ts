@@ -1,9 +1,9 @@
 import type { ContentStore } from '../core/content.ts';
 import { BuildError } from '../core/error.ts';
 import type { ImportedCache } from '../core/imported-cache.ts';
-import { type Digest, Digester } from '../oci/digest.ts';
 import type { CacheImage } from './cache-image.ts';
 import type { BlobReader } from './image-blobs.ts';
+import { verifyBytes } from './verify-bytes.ts';
 
 /** The blobs of a cache image: documents from memory, layers from the content store or, not stored on the way, from where they were imported. */
 export function cacheReader(
@@ -18,21 +18,13 @@ export function cacheReader(
       const document = documents.get(blob.digest);
       if (document !== undefined) yield document;
       else if ((await content.lookup(blob.digest)) !== undefined) yield* content.read(blob, o);
-      else yield* verified(imported?.openBlob(blob.digest, o.signal) ?? missing(blob.digest), blob.digest);
+      else {
+        // What comes from where it was imported has not been looked at yet.
+        const bytes = imported?.openBlob(blob.digest, o.signal) ?? missing(blob.digest);
+        yield* verifyBytes(bytes, { what: 'an imported blob', expected: blob.digest });
+      }
     },
   };
-}
-
-/** What comes from where it was imported has not been looked at yet. */
-async function* verified(bytes: AsyncIterable<Uint8Array>, digest: Digest): AsyncGenerator<Uint8Array> {
-  const digester = new Digester();
-  for await (const chunk of bytes) {
-    digester.update(chunk);
-    yield chunk;
-  }
-  const actual = digester.digest();
-  if (actual !== digest)
-    throw new BuildError('DIGEST_MISMATCH', { what: 'an imported blob', expected: digest, actual });
 }
 
 function missing(digest: string): never {

@@ -3,11 +3,11 @@ import { BuildError } from '../core/error.ts';
 import type { AssembleRequest } from '../core/image.ts';
 import { decompress } from '../oci/compression.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import { type Digest, Digester } from '../oci/digest.ts';
 import { layerCompression } from '../oci/media-type.ts';
 import { type CompressionWish, LayerCompressor } from './layer-compressor.ts';
 import { familyMediaType } from './layer-media-type.ts';
 import type { DescribedLayer, LayerTarPorts, LayerTarRequest, LayerTars } from './layer-tars.ts';
+import { verifyBytes } from './verify-bytes.ts';
 
 /** The wishes of an `AssembleRequest` that decide how a layer's blob looks. */
 export type BlobWish = CompressionWish & Pick<AssembleRequest, 'recompress' | 'mediaTypes'>;
@@ -96,21 +96,11 @@ export class LayerBlobs {
       const compression = blob === undefined ? undefined : layerCompression(blob.mediaType);
       if (blob === undefined || compression === undefined) continue;
       if ((await content.lookup(blob.digest)) === undefined) continue;
-      return { info, open: () => verified(decompress(content.read(blob, o), compression), info.diffId) };
+      const promise = { what: 'an unpacked layer', expected: info.diffId };
+      return { info, open: () => verifyBytes(decompress(content.read(blob, o), compression), promise) };
     }
     const made = await this.#tars.make(tar);
     const blob = { digest: made.diffId, size: made.size };
     return { info: made, stored: blob, open: () => content.read(blob, o) };
   }
-}
-
-async function* verified(tar: AsyncIterable<Uint8Array>, diffId: Digest): AsyncGenerator<Uint8Array> {
-  const digester = new Digester();
-  for await (const chunk of tar) {
-    digester.update(chunk);
-    yield chunk;
-  }
-  const actual = digester.digest();
-  if (actual !== diffId)
-    throw new BuildError('DIGEST_MISMATCH', { what: 'an unpacked layer', expected: diffId, actual });
 }

@@ -23,6 +23,7 @@ import {
   kindOf,
   outputErrors,
   type OutputPlace,
+  replaceFile,
   writeNewFile,
   writeOutput,
 } from './output-file.ts';
@@ -95,21 +96,10 @@ async function addToLayout(content: ContentStore, { dest, entries, blobs, signal
     await mkdir(join(dest, part), { recursive: true });
     if ((await kindOf(join(dest, part))) !== 'directory') throw failed(dest, `${part} is no directory`);
   }
-  for (const blob of blobs) await replace(join(dest, blobPath(blob.digest)), content.read(blob, { signal }));
+  for (const blob of blobs) await replaceFile(join(dest, blobPath(blob.digest)), content.read(blob, { signal }));
   const present = await readFile(join(dest, INDEX_FILE));
   const others = decodeIndex(present).manifests.filter((old) => !entries.some((entry) => sameName(old, entry)));
-  await replace(join(dest, INDEX_FILE), encodeLayoutIndex([...others, ...entries]));
-}
-
-async function replace(path: string, bytes: AsyncIterable<Uint8Array> | Uint8Array): Promise<void> {
-  const beside = besideName(path);
-  try {
-    await writeNewFile(beside, bytes);
-    await rename(beside, path);
-  } catch (error) {
-    await rm(beside, { force: true });
-    throw error;
-  }
+  await replaceFile(join(dest, INDEX_FILE), encodeLayoutIndex([...others, ...entries]));
 }
 
 function sameName(a: Descriptor, b: Descriptor): boolean {

@@ -24,7 +24,10 @@ export async function writeOutput(place: OutputPlace, bytes: AsyncIterable<Uint8
     if (kind === 'symlink') throw failed(dest, 'it is a symbolic link');
     if (kind === 'directory') throw failed(dest, 'it is a directory');
     if (kind === 'stream') await writeDirectly(dest, bytes);
-    else await writeBeside(dest, bytes);
+    else {
+      await mkdir(dirname(dest), { recursive: true });
+      await replaceFile(dest, bytes);
+    }
   });
 }
 
@@ -72,8 +75,8 @@ export async function writeNewFile(path: string, bytes: AsyncIterable<Uint8Array
   await writeAll(file, bytes);
 }
 
-async function writeBeside(dest: string, bytes: AsyncIterable<Uint8Array>): Promise<void> {
-  await mkdir(dirname(dest), { recursive: true });
+/** Writes a file beside `dest` and puts it in the place of what is there, at once. */
+export async function replaceFile(dest: string, bytes: AsyncIterable<Uint8Array> | Uint8Array): Promise<void> {
   const beside = besideName(dest);
   try {
     await writeNewFile(beside, bytes);
