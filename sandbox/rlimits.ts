@@ -27,7 +27,7 @@ const unlimited = 2n ** 64n - 1n;
 /**
  * A program that crashes leaves no picture of its memory in the layer, secrets and all, whatever the host's own limit is. A step may raise it.
  */
-export const noCoreDumps: HelperCommand = ['soft-limit', '4', '0'];
+export const noCoreDumps: HelperCommand = ['soft-limit', String(resources.get('core')), '0'];
 
 /** The number of a limit named as --ulimit (`nofile`) or the runtime-spec (`RLIMIT_NOFILE`) does, or `undefined`. */
 export function rlimitNumber(type: string): number | undefined {

@@ -44,10 +44,10 @@ export type ProgressEvent =
   | { readonly type: 'canceled'; readonly step: string; readonly timeMs: number }
   | { readonly type: 'warning'; readonly diagnostic: Diagnostic; readonly timeMs: number };
 
+/** Receives events; never throws, never blocks. */
+export type ProgressListener = (event: ProgressEvent) => void;
+
 /** Tells what nobody wrote into a file, but a person should know: `code` names the kind, `message` says it. */
 export function tellWarning(emit: ProgressListener, code: string, message: string): void {
   emit({ type: 'warning', diagnostic: { severity: 'warning', code, message }, timeMs: Date.now() });
 }
-
-/** Receives events; never throws, never blocks. */
-export type ProgressListener = (event: ProgressEvent) => void;

@@ -25,6 +25,7 @@ export type Tree = { readonly kind: 'layers'; readonly stack: LayerStack } | Loc
 export interface Selection {
   readonly paths: readonly string[];
   readonly exclude: readonly string[];
+  /** As in `CopyAction`. */
   readonly excludeNamed?: 'copy';
   readonly parents: 'keep' | 'drop';
 }
