@@ -40,6 +40,18 @@ export interface LayerInfo {
   readonly createdMs: number;
 }
 
+const PULLED = 'pulled:';
+
+/** What stands for the compression options of a blob that was not made here: it came with an image or a cache. */
+export function pulledAs(blob: Digest): string {
+  return PULLED + blob;
+}
+
+/** Whether `compression` is what `pulledAs` gives. */
+export function isPulled(compression: string): boolean {
+  return compression.startsWith(PULLED);
+}
+
 /** Remembers results of steps, and what layers look like from outside. May be lost without losing an image. Shared by many processes. */
 export interface CacheIndex {
   lookup(key: CacheKey): Promise<CacheRecord | undefined>;
@@ -54,7 +66,7 @@ export interface CacheIndex {
 
   lookupLayer(layer: LayerId): Promise<LayerInfo | undefined>;
   recordLayer(info: LayerInfo): Promise<void>;
-  /** The blob made from a layer's tar with these compression options (`gzip:6`), if it was made before. */
+  /** The blob made from a layer's tar with these compression options (`gzip:6`, or `pulledAs`), if it was made before. */
   lookupBlob(diffId: Digest, compression: string): Promise<Descriptor | undefined>;
   recordBlob(diffId: Digest, compression: string, blob: Descriptor): Promise<void>;
   /** The diff ID of a compressed blob that was unpacked before. */

@@ -1,4 +1,4 @@
-import type { CacheIndex } from '../core/cache.ts';
+import { type CacheIndex, pulledAs } from '../core/cache.ts';
 import type { Slots } from '../core/concurrency.ts';
 import type { ContentStore } from '../core/content.ts';
 import { BuildError, isBuildError } from '../core/error.ts';
@@ -153,7 +153,7 @@ async function unpackLayer(ports: LayerPorts, o: UnpackRequest): Promise<LayerId
     throw new BuildError('DIGEST_MISMATCH', { what: `the content of layer ${blob.digest}`, expected: diffId, actual });
   }
   await ports.index.recordLayer({ layer, diffId, size, createdMs });
-  await ports.index.recordBlob(diffId, `pulled:${blob.digest}`, blob);
+  await ports.index.recordBlob(diffId, pulledAs(blob.digest), blob);
   return layer;
 }
 

@@ -1,4 +1,4 @@
-import type { CacheKey, CacheRecord } from '../core/cache.ts';
+import { type CacheKey, type CacheRecord, pulledAs } from '../core/cache.ts';
 import { BuildError, invariant, isBuildError, messageOf } from '../core/error.ts';
 import type { ImportedCache, RemoteLayer } from '../core/imported-cache.ts';
 import type { LayerId, LayerStack } from '../core/snapshot.ts';
@@ -246,7 +246,7 @@ class ImportedRecords implements ImportedCache {
   ): Promise<void> {
     const { blob, diffId } = layer;
     const { index, content, slots } = this.#ports;
-    const name = `pulled:${blob.digest}`;
+    const name = pulledAs(blob.digest);
     await storeBlob(this.#ports, { blob, origin: source.origin, progress, signal });
     if ((await index.lookupBlob(diffId, name)) !== undefined) return;
     await slots.io.run(() => verifyContent(layer, content.read(blob, { signal })), signal);

@@ -35,7 +35,7 @@ export interface CacheSurvey {
     readonly durationMs: number;
   }[];
   readonly layers: readonly (LayerInfo & { readonly usedMs: number })[];
-  /** `compression` as in `lookupBlob`; `pulled:…` for blobs that came with an image. */
+  /** `compression` as in `lookupBlob`; `isPulled` for blobs that came with an image or a cache. */
   readonly blobs: readonly { readonly diffId: Digest; readonly compression: string; readonly blob: Digest }[];
 }
 

@@ -1,3 +1,4 @@
+import { isPulled } from '../core/cache.ts';
 import type { StoreRecord } from '../core/store-record.ts';
 import type { LayerId } from '../core/snapshot.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -66,9 +67,7 @@ function layerRecords(
   const infos = new Map(survey.layers.map((info) => [info.layer, info]));
   const strays = new Map(survey.strayLayers.map(({ layer, createdMs }) => [layer, createdMs]));
   const origins = new Map(
-    survey.blobs
-      .filter(({ compression }) => compression.startsWith('pulled:'))
-      .map(({ diffId, blob }) => [diffId, blob]),
+    survey.blobs.filter(({ compression }) => isPulled(compression)).map(({ diffId, blob }) => [diffId, blob]),
   );
   return Array.from(survey.allLayers, (layer): ListedRecord => {
     const [info, use, stray] = [infos.get(layer), uses.get(layer), strays.get(layer)];

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
+import { isPulled } from '../core/cache.ts';
 import { isBuildError, messageOf } from '../core/error.ts';
 import type { LayerId, LayerStack } from '../core/snapshot.ts';
 import { decompress } from '../oci/compression.ts';
@@ -14,8 +15,6 @@ import { partsOf } from './store-records.ts';
 import type { Workers } from './workers.ts';
 
 type VerifyOptions = Parameters<StoreHandle['verify']>[0];
-
-const PULLED = 'pulled:';
 
 /** Reads all blobs, what names need, and all layers that the index knows: those made here must still give their diff ID. Layers that it does not know are told too. */
 export async function verify(workers: Workers, o: VerifyOptions): Promise<readonly StoreFlaw[]> {
@@ -86,7 +85,7 @@ async function reasonAgainst(layer: LayerId, o: Checked): Promise<string | undef
   const { snapshotter } = workers.sandbox;
   if (!(await snapshotter.has(layer))) return 'it is recorded, but not there';
   if (diffId === undefined) return undefined;
-  const pulled = survey.blobs.find((blob) => blob.diffId === diffId && blob.compression.startsWith(PULLED));
+  const pulled = survey.blobs.find((blob) => blob.diffId === diffId && isPulled(blob.compression));
   // A blob that is damaged says nothing of the layer that was made of it.
   if (pulled !== undefined && damagedBlobs.has(pulled.blob)) return undefined;
   try {
