@@ -20,12 +20,16 @@ export type ContextInput =
   | { readonly kind: 'tar'; readonly bytes: AsyncIterable<Uint8Array> }
   | { readonly kind: 'empty' };
 
-/** Compression and dressing that all image outputs share. */
-export interface ImageOutputOptions {
+/** How blobs of layers are made; gzip and OCI's media types if absent. */
+export interface LayerBlobOptions {
   readonly compression?: Compression;
   readonly compressionLevel?: number;
   readonly forceCompression?: boolean;
   readonly mediaTypes?: 'oci' | 'docker';
+}
+
+/** What all image outputs share. */
+export interface ImageOutputOptions extends LayerBlobOptions {
   readonly rewriteTimestamp?: boolean;
   readonly annotations?: Readonly<Record<string, string>>;
 }
@@ -71,13 +75,9 @@ export type CacheExport =
     } & CacheExportOptions);
 
 /** What exports in a place of their own have in common. */
-export interface CacheExportOptions {
+export interface CacheExportOptions extends LayerBlobOptions {
   /** `min`: steps whose layers the image has; `max`: all steps. */
   readonly mode: 'min' | 'max';
-  readonly compression?: Compression;
-  readonly compressionLevel?: number;
-  readonly forceCompression?: boolean;
-  readonly mediaTypes?: 'oci' | 'docker';
   /** `manifest` if absent. */
   readonly form?: 'manifest' | 'index';
   /** What becomes of a build whose cache cannot be exported; `warn` if absent. */

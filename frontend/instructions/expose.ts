@@ -1,5 +1,5 @@
 import { spend } from '../expand-pattern.ts';
-import { choiceHelp } from '../choices.ts';
+import { didYouMeanOneOf } from '../../src/core/nearest-name.ts';
 import { Flaw } from '../flaw.ts';
 import { formatList } from '../go-format.ts';
 import type { InstructionDef, LowerContext } from '../instruction.ts';
@@ -40,7 +40,8 @@ function parsePorts(spec: string, context: LowerContext): readonly string[] {
   const written = rest.join('/');
   const protocol = written === '' ? 'tcp' : written.toLowerCase();
   if (range === '') throw invalid(`no port specified: ${containerPort}<empty>`, spec);
-  if (!PROTOCOLS.includes(protocol)) throw invalid(`invalid proto: ${protocol}`, spec, choiceHelp(protocol, PROTOCOLS));
+  if (!PROTOCOLS.includes(protocol))
+    throw invalid(`invalid proto: ${protocol}`, spec, didYouMeanOneOf(protocol, PROTOCOLS));
   if (address !== '' && !isAddress(address.replace(/^\[(.*)\]$/, '$1')))
     throw invalid(`invalid IP address: ${address}`, spec);
   const { start, end } = parseRange(range) ?? fail(`invalid containerPort: ${range}`, spec);

@@ -1,5 +1,5 @@
 import type { ExecMount, ExecOp, VertexId } from '../../src/core/graph.ts';
-import { choiceHelp } from '../choices.ts';
+import { didYouMeanOneOf } from '../../src/core/nearest-name.ts';
 import { parseCommandLine, withShell, type CommandLine } from '../command-line.ts';
 import { Flaw } from '../flaw.ts';
 import type { Instruction, InstructionDef, InstructionText, LowerContext, StageState } from '../instruction.ts';
@@ -141,7 +141,7 @@ function oneOf<T extends string>(name: string, { flags }: InstructionText, allow
   if (found !== undefined) return found;
   throw new Flaw('InvalidFlagValue', `${name} ${JSON.stringify(value)} is not valid`, {
     place: { kind: 'flag', name },
-    help: choiceHelp(value, allowed),
+    help: didYouMeanOneOf(value, allowed),
   });
 }
 
@@ -155,7 +155,7 @@ function parseDevice(text: string): ExecOp['devices'][number] {
   if (unknown !== undefined)
     throw new Flaw('InvalidDevice', `unexpected key '${unknown}' in '${text}'`, {
       place: { kind: 'flag', name: 'device' },
-      help: choiceHelp(unknown, ['required']),
+      help: didYouMeanOneOf(unknown, ['required']),
     });
   return { name, presence: options.some((option) => option !== 'required=false') ? 'required' : 'optional' };
 }

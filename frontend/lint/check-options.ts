@@ -1,6 +1,5 @@
 import type { Comment } from '../syntax/elements.ts';
-import { truthHelp } from '../choices.ts';
-import { didYouMean } from '../../src/core/nearest-name.ts';
+import { didYouMean, didYouMeanOneOf } from '../../src/core/nearest-name.ts';
 import { parseBool } from '../../src/core/parse-bool.ts';
 import { Flaw } from '../flaw.ts';
 
@@ -68,7 +67,7 @@ function parseOutcome(value: string): CheckOptions['outcome'] {
   const parsed = parseBool(value);
   if (parsed === undefined)
     throw new Flaw('InvalidCheck', `failed to parse check option ${JSON.stringify(`error=${value}`)}`, {
-      help: truthHelp(value),
+      help: didYouMeanOneOf(value, ['true', 'false']),
     });
   return parsed ? 'error' : 'warn';
 }

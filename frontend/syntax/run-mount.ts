@@ -1,6 +1,5 @@
 import { Flaw } from '../flaw.ts';
-import { choiceHelp, truthHelp } from '../choices.ts';
-import { didYouMean } from '../../src/core/nearest-name.ts';
+import { didYouMeanOneOf } from '../../src/core/nearest-name.ts';
 import { parseBool } from '../../src/core/parse-bool.ts';
 
 /** The kinds of `RUN --mount`. */
@@ -76,10 +75,10 @@ export function parseMount(text: string, expand: (value: string) => string): Mou
     if (value === undefined && !['readonly', 'readwrite', 'required'].includes(name)) {
       throw flaw(
         KEYS.includes(key) ? `invalid field '${field}' must be a key=value pair` : unexpected(key, field),
-        KEYS.includes(key) ? undefined : keyHelp(key),
+        KEYS.includes(key) ? undefined : didYouMeanOneOf(key, KEYS),
       );
     }
-    if (!KEYS.includes(key)) throw flaw(unexpected(key, field), keyHelp(key));
+    if (!KEYS.includes(key)) throw flaw(unexpected(key, field), didYouMeanOneOf(key, KEYS));
     if (name === 'readonly' || name === 'readwrite') {
       const on = value === undefined ? true : booleanOf(key, expand(value));
       values.set('access', on === (name === 'readonly') ? 'read-only' : 'read-write');
@@ -174,7 +173,7 @@ function textOf<K extends 'from' | 'source' | 'target' | 'id' | 'env'>(
 
 function oneOf<T extends string>(what: string, value: string, allowed: readonly T[]): T {
   const found = allowed.find((candidate) => candidate === value);
-  if (found === undefined) throw flaw(`unsupported ${what} ${JSON.stringify(value)}`, choiceHelp(value, allowed));
+  if (found === undefined) throw flaw(`unsupported ${what} ${JSON.stringify(value)}`, didYouMeanOneOf(value, allowed));
   return found;
 }
 
@@ -187,7 +186,7 @@ function numberOf(key: string, text: string | undefined, radix: 8 | 10): number 
 
 function booleanOf(key: string, text: string): boolean {
   const value = parseBool(text);
-  if (value === undefined) throw flaw(`invalid value for ${key}: ${text}`, truthHelp(text));
+  if (value === undefined) throw flaw(`invalid value for ${key}: ${text}`, didYouMeanOneOf(text, ['true', 'false']));
   return value;
 }
 
@@ -198,10 +197,6 @@ function sizeOf(text: string): number {
   return Math.trunc(
     Number(match[1]) * 1024 ** ' kmgtp'.indexOf(match[2] === '' ? ' ' : (match[2] ?? '').toLowerCase()),
   );
-}
-
-function keyHelp(key: string): string {
-  return didYouMean(key, KEYS) ?? `the keys are: ${KEYS.join(', ')}`;
 }
 
 function typesHelp(key: string, types: readonly MountType[]): string {

@@ -1,4 +1,4 @@
-import { didYouMeanOrKnown } from './did-you-mean.ts';
+import { didYouMeanOneOf } from '../core/nearest-name.ts';
 import { usageError } from './usage-error.ts';
 
 /** The entries of a repeated `KEY=VALUE` flag; later ones win. */
@@ -46,7 +46,7 @@ export function parseAnnotations(texts: readonly string[]): Readonly<Record<stri
       if (unknown !== undefined) {
         throw usageError(
           `--annotation: unknown type ${JSON.stringify(unknown)}`,
-          didYouMeanOrKnown(unknown, ANNOTATION_TYPES),
+          didYouMeanOneOf(unknown, ANNOTATION_TYPES),
         );
       }
       if (types !== 'manifest' || platform !== undefined) {
@@ -64,6 +64,6 @@ export function parseAnnotations(texts: readonly string[]): Readonly<Record<stri
 export function parseChoice<const T extends string>(flag: string, text: string, known: readonly T[]): T {
   const found = known.find((name) => name === text);
   if (found === undefined)
-    throw usageError(`${flag}: unknown value ${JSON.stringify(text)}`, didYouMeanOrKnown(text, known));
+    throw usageError(`${flag}: unknown value ${JSON.stringify(text)}`, didYouMeanOneOf(text, known));
   return found;
 }

@@ -1,5 +1,6 @@
 import { STORE_RECORD_TYPES, type RecordSelector } from '../core/store-record.ts';
-import { didYouMeanOrKnown } from './did-you-mean.ts';
+import { didYouMeanOneOf } from '../core/nearest-name.ts';
+import { parseBool } from '../core/parse-bool.ts';
 import { parseDurationMs } from './parse-size.ts';
 import { usageError } from './usage-error.ts';
 
@@ -28,12 +29,6 @@ const FLAGS: Readonly<Record<string, Pick<FlagMeaning, 'field' | 'value'>>> = {
   shared: { field: 'shared', value: 'yes' },
   private: { field: 'shared', value: 'no' },
 };
-const TRUTHS: ReadonlyMap<string, boolean> = new Map([
-  ['true', true],
-  ['1', true],
-  ['false', false],
-  ['0', false],
-]);
 const EXACT = { '=': undefined, '==': 'equals', '!=': 'differs' } as const;
 const AGES = ['until', 'unused-for'];
 const KEYS = [...AGES, ...Object.keys(TEXTS), ...Object.keys(FLAGS)];
@@ -60,7 +55,7 @@ interface FilterText {
 function splitFilter(text: string): FilterText {
   const [, key = '', operator, value = ''] = /^([\w-]*)\s*(?:(==|!=|~=|=)\s*(.*))?$/s.exec(text.trim()) ?? [];
   if (!KEYS.includes(key.toLowerCase())) {
-    throw usageError(`--filter: unknown filter ${JSON.stringify(key || text)}`, didYouMeanOrKnown(key, KEYS));
+    throw usageError(`--filter: unknown filter ${JSON.stringify(key || text)}`, didYouMeanOneOf(key, KEYS));
   }
   const [, quoted] = /^"(.*)"$/s.exec(value) ?? [];
   return { key: key.toLowerCase(), operator: operator as Operator | undefined, value: quoted ?? value };
@@ -84,7 +79,7 @@ function toSelector({ key, operator, value }: FilterText): RecordSelector {
 }
 
 function flagSelector(flag: Pick<FlagMeaning, 'field' | 'value'>, { key, operator, value }: FilterText): FlagMeaning {
-  const isTrue = operator === undefined || TRUTHS.get(value.toLowerCase());
+  const isTrue = operator === undefined || parseBool(value);
   if (operator === '~=' || isTrue === undefined) {
     throw usageError(`--filter: ${key} is true or false, not ${JSON.stringify(value)}`, `write ${key} or ${key}=false`);
   }
@@ -99,10 +94,7 @@ function isTextField(key: string): key is TextField {
 
 function expectType(value: string): void {
   if (STORE_RECORD_TYPES.some((type) => type === value)) return;
-  throw usageError(
-    `--filter: unknown type ${JSON.stringify(value)}`,
-    didYouMeanOrKnown(value, [...STORE_RECORD_TYPES]),
-  );
+  throw usageError(`--filter: unknown type ${JSON.stringify(value)}`, didYouMeanOneOf(value, [...STORE_RECORD_TYPES]));
 }
 
 function parsePattern(key: string, value: string): RegExp {

@@ -1,7 +1,7 @@
 import type { ResourceLimits } from '../core/graph.ts';
 import { parseFields } from './parse-fields.ts';
 import { parseCount, parseLimit, parseSize } from './parse-size.ts';
-import { didYouMeanOrKnown } from './did-you-mean.ts';
+import { didYouMeanOneOf } from '../core/nearest-name.ts';
 import { usageError } from './usage-error.ts';
 
 const CPU_SET = /^\d+(-\d+)?(,\d+(-\d+)?)*$/;
@@ -26,7 +26,7 @@ export function parseResources(texts: readonly string[]): ResourceLimits {
       if (parse === undefined)
         throw usageError(
           `--resource: no resource is named ${JSON.stringify(key)}`,
-          didYouMeanOrKnown(key, Object.keys(keys)),
+          didYouMeanOneOf(key, Object.keys(keys)),
         );
       if (value === undefined || value === '')
         throw usageError(`--resource: ${key} has no value`, `write ${key}=VALUE`);

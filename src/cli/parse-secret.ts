@@ -1,7 +1,7 @@
 import { isAbsolute, join } from 'node:path';
 import type { SecretInput, SshInput } from '../build-request.ts';
 import { parseFields } from './parse-fields.ts';
-import { didYouMeanOrKnown } from './did-you-mean.ts';
+import { didYouMeanOneOf } from '../core/nearest-name.ts';
 import { usageError } from './usage-error.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -13,7 +13,7 @@ export function parseSecret(text: string, env: Environment): SecretInput {
   const fields = new Map<string, string>();
   for (const { key, value } of parseFields('--secret', text)) {
     if (!KEYS.includes(key))
-      throw usageError(`--secret: unknown key ${JSON.stringify(key)}`, didYouMeanOrKnown(key, KEYS));
+      throw usageError(`--secret: unknown key ${JSON.stringify(key)}`, didYouMeanOneOf(key, KEYS));
     if (value === undefined || value === '') throw usageError(`--secret: ${key} has no value`, `write ${key}=VALUE`);
     fields.set(key === 'source' ? 'src' : key, value);
   }
@@ -21,7 +21,7 @@ export function parseSecret(text: string, env: Environment): SecretInput {
   if (id === undefined)
     throw usageError(`--secret: no id in ${JSON.stringify(text)}`, 'write id=ID,src=FILE or id=ID,env=NAME');
   if (type !== undefined && type !== 'file' && type !== 'env') {
-    throw usageError(`--secret: unknown type ${JSON.stringify(type)}`, didYouMeanOrKnown(type, ['file', 'env']));
+    throw usageError(`--secret: unknown type ${JSON.stringify(type)}`, didYouMeanOneOf(type, ['file', 'env']));
   }
   if (type !== 'file' && name !== undefined) return { id, from: { kind: 'env', name } };
   if (type === 'env') return { id, from: { kind: 'env', name: src ?? id } };

@@ -1,6 +1,6 @@
 import type { BuildRequest } from '../build-request.ts';
 import { parseCount } from './parse-size.ts';
-import { didYouMeanOrKnown } from './did-you-mean.ts';
+import { didYouMeanOneOf } from '../core/nearest-name.ts';
 import { usageError } from './usage-error.ts';
 
 type Ulimit = NonNullable<BuildRequest['ulimits']>[number];
@@ -29,7 +29,7 @@ export function parseUlimit(text: string): Ulimit {
   if (match === null) throw usageError(`--ulimit: invalid value ${JSON.stringify(text)}`, 'write NAME=SOFT[:HARD]');
   const [, name = '', softText = '', hardText = softText] = match;
   if (!NAMES.includes(name))
-    throw usageError(`--ulimit: no limit is named ${JSON.stringify(name)}`, didYouMeanOrKnown(name, NAMES));
+    throw usageError(`--ulimit: no limit is named ${JSON.stringify(name)}`, didYouMeanOneOf(name, NAMES));
   const soft = parseCount('--ulimit', softText, -1);
   const hard = parseCount('--ulimit', hardText, -1);
   if (hard !== -1 && (soft === -1 || soft > hard)) {

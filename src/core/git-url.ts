@@ -1,5 +1,5 @@
 import { FormatError } from '../oci/format-error.ts';
-import { didYouMean } from './nearest-name.ts';
+import { didYouMeanOneOf } from './nearest-name.ts';
 import { parseBool } from './parse-bool.ts';
 
 /** A commit, or a folder of it, as a URL names it: `https://host/repo.git#ref:subdir`, or with a query. */
@@ -90,13 +90,9 @@ function optionOf(url: GitUrl, name: string, value: string): Change {
       return agree('checksum', url.checksum, value);
     case 'mtime':
       if (value === 'checkout' || value === 'commit') return { mtime: value };
-      throw new FormatError(
-        `invalid mtime value: ${JSON.stringify(value)}: ${didYouMean(value, MTIMES) ?? 'it is checkout or commit'}`,
-      );
+      throw new FormatError(`invalid mtime value: ${JSON.stringify(value)}; ${didYouMeanOneOf(value, MTIMES)}`);
     default:
-      throw new FormatError(
-        `unexpected query ${JSON.stringify(name)}: ${didYouMean(name, OPTIONS) ?? `known are ${OPTIONS.join(', ')}`}`,
-      );
+      throw new FormatError(`unexpected query ${JSON.stringify(name)}; ${didYouMeanOneOf(name, OPTIONS)}`);
   }
 }
 

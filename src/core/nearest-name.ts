@@ -34,6 +34,11 @@ export function didYouMean(text: string, candidates: Iterable<string>): string |
   return candidate === undefined ? undefined : `did you mean ${candidate}?`;
 }
 
+/** `did you mean X?`, or the names themselves where nothing is near: there are few. */
+export function didYouMeanOneOf(text: string, known: readonly string[]): string {
+  return didYouMean(text, known) ?? `choose from: ${known.join(', ')}`;
+}
+
 /** Short names tolerate few differences, lest `a` suggest `b`. */
 function allowedDistance(a: string, b: string): number {
   return Math.min(MAX_DISTANCE, Math.floor((Math.max(a.length, b.length) + 1) / 3));

@@ -51,7 +51,7 @@ const bad: readonly [text: string, reason: string, hint?: string][] = [
   ['type=registry,mode=max', 'type registry needs ref', 'add ref=NAME'],
   ['type=local,dst=x', 'type local has no option "dst"', 'did you mean dest?'],
   ['type=inline,mode=max', 'type inline has no option "mode"'],
-  ['type=local,dest=x,mode=all', 'unknown mode "all"', 'known are: min, max'],
+  ['type=local,dest=x,mode=all', 'unknown mode "all"', 'choose from: min, max'],
   ['type=local,dest=x,compression-level=12', "compression-level 12 is not one of gzip's", 'choose 0 to 9'],
   ['type=local,dest=x,tag=a/b', '"a/b" is no tag'],
   [

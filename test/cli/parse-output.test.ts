@@ -55,10 +55,10 @@ const bad: readonly [text: string, reason: string, hint?: string][] = [
   [
     'type=constructor',
     'no output type is named "constructor"',
-    'known are: image, registry, oci, docker, local, tar, cacheonly',
+    'choose from: image, registry, oci, docker, local, tar, cacheonly',
   ],
   ['type=oci,dst=x', 'type oci has no option "dst"', 'did you mean dest?'],
-  ['type=local,dest=x,compression=zstd', 'type local has no option "compression"', 'known are: dest'],
+  ['type=local,dest=x,compression=zstd', 'type local has no option "compression"', 'choose from: dest'],
   ['type=cacheonly,dest=x', 'type cacheonly has no option "dest"'],
   ['type=oci,dest', 'the field "dest" has no value', 'write dest=VALUE'],
   ['type=oci,dest=x,tar=maybe', 'tar=maybe is neither true nor false'],

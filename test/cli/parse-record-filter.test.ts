@@ -60,7 +60,7 @@ test('several filters: all must hold, and the longest time counts', () => {
 
 test.each([
   ['typ=regular', 'unknown filter "typ"', 'did you mean type?'],
-  ['=x', 'unknown filter "=x"', 'known are: until,'],
+  ['=x', 'unknown filter "=x"', 'choose from: until,'],
   ['type=regula', 'unknown type "regula"', 'did you mean regular?'],
   ['type', 'type takes a value', 'type=VALUE'],
   ['until', 'until takes a duration', 'until=24h'],

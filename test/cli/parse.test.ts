@@ -114,7 +114,7 @@ describe('resources', () => {
       ['memory', '--resource: memory has no value | write memory=VALUE'],
       [
         '__proto__=1',
-        '--resource: no resource is named "__proto__" | known are: memory, memory-swap, cpu-shares, cpu-period, cpu-quota, cpuset-cpus, cpuset-mems, pids',
+        '--resource: no resource is named "__proto__" | choose from: memory, memory-swap, cpu-shares, cpu-period, cpu-quota, cpuset-cpus, cpuset-mems, pids',
       ],
       ['cpuset-cpus=a', '--resource cpuset-cpus: invalid list "a" | write numbers and ranges: 0,2-3'],
       ['cpu-shares=1', '--resource cpu-shares: "1" is not a whole number of at least 2'],
@@ -165,7 +165,7 @@ describe('secrets', () => {
     ],
     bad: [
       ['src=f', '--secret: no id in "src=f" | write id=ID,src=FILE or id=ID,env=NAME'],
-      ['a', '--secret: unknown key "a" | known are: id, src, source, env, type'],
+      ['a', '--secret: unknown key "a" | choose from: id, src, source, env, type'],
       ['id=a,sorce=b', '--secret: unknown key "sorce" | did you mean source?'],
       ['id=a,type=fil', '--secret: unknown type "fil" | did you mean file?'],
       ['id=', '--secret: id has no value | write id=VALUE'],
@@ -261,7 +261,7 @@ describe('calls', () => {
     bad: [
       ['chek', '--call: unknown value "chek" | did you mean check?'],
       ['check,fromat=json', '--call: unknown option "fromat" | write format=json'],
-      ['outline,format=sarif', 'format: unknown value "sarif" | known are: text, json'],
+      ['outline,format=sarif', 'format: unknown value "sarif" | choose from: text, json'],
     ],
   });
 });

@@ -200,7 +200,7 @@ describe('copy: ADD', () => {
     ['ADD https://h/r.git#a:../b c', 'the folder "../b" leaves the repository'],
     [
       'ADD https://h/r.git?x=1 b',
-      'unexpected query "x": known are ref, tag, branch, subdir, checksum, commit, submodules, keep-git-dir, mtime, fetch-by-commit',
+      'unexpected query "x"; choose from: ref, tag, branch, subdir, checksum, commit, submodules, keep-git-dir, mtime, fetch-by-commit',
     ],
     ['ADD https://h/r.git?ref=a&ref=b c', 'query "ref" has multiple values'],
     ['ADD https://h/r.git?tag=a#b c', 'ref conflicts: "b" vs "refs/tags/a"'],

@@ -81,7 +81,7 @@ describe('did you mean', () => {
   });
 
   it.each([
-    ['RUN --mount=type=bind,target=/x,quux=1 make', /^the keys are: type, from, source, target/],
+    ['RUN --mount=type=bind,target=/x,quux=1 make', /^choose from: type, from, source, target/],
     ['RUN --mount=type=zzz,target=/x make', 'choose from: bind, cache, tmpfs, secret, ssh'],
     ['RUN --mount=type=cache,target=/x,size=1m make', 'size is for --mount=type=tmpfs'],
     ['RUN --mount=type=bind,target=/x,sharing=locked make', 'sharing is for --mount=type=cache'],
