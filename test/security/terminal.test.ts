@@ -25,7 +25,7 @@ describeWith(['root'], 'texts of others in a terminal', () => {
   it('no command passes control characters on: of a Dockerfile, an image or a file name', async () => {
     await using rig = await openProject();
     const base = ['--build-context', `evil=oci-layout://${join(rig.work, 'layout')}`];
-    const failing = ['RUN ["/no', 'COPY no', 'USER no', 'FROM no', 'NO', 'WORKDIR /f/'].map((line) => `${line}${EVIL}`);
+    const flaws = ['RUN ["/no', 'COPY no', 'USER no', 'FROM no', 'NO', 'WORKDIR /f/'].map((line) => `${line}${EVIL}`);
     const built = [...base, '-t', 'app', '.'];
     const builds = [
       '--progress=plain',
@@ -35,7 +35,7 @@ describeWith(['root'], 'texts of others in a terminal', () => {
       '--call=targets',
       '--call=check',
     ];
-    const commands = [
+    const succeeding = [
       ...builds.map((flag) => ['build', flag, ...built]),
       ...['plan', 'explain', 'check'].map((command) => [command, ...base, '.']),
       ['images'],
@@ -43,21 +43,27 @@ describeWith(['root'], 'texts of others in a terminal', () => {
       ['inspect', 'app'],
       ['inspect', '--format=json', 'app'],
       ['history', '--no-trunc', 'app'],
-      ['du'],
-      ['cache', 'mounts'],
+      ['du', '--verbose'],
+      ['cache', 'mounts', 'ls'],
       ['verify-store'],
+    ];
+    const failing = [
       ['build', `${EVIL}context`],
       [`bui${EVIL}ld`],
       ['build', `--no-${EVIL}`],
       ['inspect', `app${EVIL}`],
     ];
-    for (const command of commands) {
-      const { stdout, stderr } = await rig.run(command);
+    for (const command of [...succeeding, ...failing]) {
+      const { status, stdout, stderr } = await rig.run(command);
+      expect(status === 0, command.join(' ')).toBe(succeeding.includes(command));
       expect(stdout, command.join(' ')).not.toMatch(CONTROL);
       expect(stderr, command.join(' ')).not.toMatch(CONTROL);
     }
-    for (const line of failing) {
-      const { stderr } = await rig.run(['build', ...base, '-f', '-', '.'], { stdin: `FROM evil\n${line}\n` });
+    for (const line of flaws) {
+      const { status, stderr } = await rig.run(['build', ...base, '-f', '-', '.'], {
+        stdin: `FROM evil\n${line}\nRUN ["/none"]\n`,
+      });
+      expect(status, line).not.toBe(0);
       expect(stderr, line).not.toMatch(CONTROL);
     }
   });

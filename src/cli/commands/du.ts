@@ -1,5 +1,6 @@
 import type { RecordRow, UsageRow } from '../../store-handle.ts';
 import type { CommandModule } from '../command.ts';
+import { cleanText } from '../control-sequences.ts';
 import { parseFlags, type AnyFlag } from '../flag.ts';
 import { formatSize } from '../format-size.ts';
 import { formatTable } from '../format-table.ts';
@@ -58,7 +59,7 @@ function formatRecord(record: RecordRow, nowMs: number): string {
   ];
   return facts
     .filter(([, value]) => value !== '')
-    .map(([name, value]) => `${`${name}:`.padEnd(14)}${value}\n`)
+    .map(([name, value]) => `${`${name}:`.padEnd(14)}${cleanText(value)}\n`)
     .join('');
 }
 
