@@ -43,27 +43,6 @@ const capabilityNames = [
   'CAP_CHECKPOINT_RESTORE',
 ] as const;
 
-/** A capability by the kernel's name for it. */
-export type CapabilityName = (typeof capabilityNames)[number];
-
-/** What Docker and BuildKit leave to a container's root: mask a80425fb. */
-export const defaultCapabilities: readonly CapabilityName[] = [
-  'CAP_CHOWN',
-  'CAP_DAC_OVERRIDE',
-  'CAP_FOWNER',
-  'CAP_FSETID',
-  'CAP_KILL',
-  'CAP_SETGID',
-  'CAP_SETUID',
-  'CAP_SETPCAP',
-  'CAP_NET_BIND_SERVICE',
-  'CAP_NET_RAW',
-  'CAP_SYS_CHROOT',
-  'CAP_MKNOD',
-  'CAP_AUDIT_WRITE',
-  'CAP_SETFCAP',
-];
-
 /** The names that `all` stands for. */
 export function expandCapabilities(capabilities: readonly string[] | 'all'): readonly string[] {
   return capabilities === 'all' ? capabilityNames : capabilities;

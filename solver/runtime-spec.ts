@@ -15,7 +15,7 @@ export interface StepSurroundings {
 }
 
 /** What a container may do in Docker: 14 capabilities (moby daemon/pkg/oci/caps). */
-const CAPABILITIES = [
+export const defaultCapabilities: readonly string[] = [
   'CAP_CHOWN',
   'CAP_DAC_OVERRIDE',
   'CAP_FSETID',
@@ -45,7 +45,7 @@ export function toRuntimeSpec(op: ExecOp, around: StepSurroundings): RuntimeSpec
       cwd: op.cwd,
       user: { ...user, additionalGids: [...new Set([...user.additionalGids, ...devices.gids])] },
       umask: 0o022,
-      capabilities: isConfined ? CAPABILITIES : 'all',
+      capabilities: isConfined ? defaultCapabilities : 'all',
       rlimits: op.ulimits.map(({ name, soft, hard }) => ({ type: `RLIMIT_${name.toUpperCase()}`, soft, hard })),
     },
     root: around.root,

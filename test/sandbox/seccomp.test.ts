@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { defaultCapabilities } from '../../sandbox/capability-sets.ts';
+import { defaultCapabilities } from '../../solver/runtime-spec.ts';
 import { dockerProfile } from '../../sandbox/seccomp-profile.ts';
 import { seccompFilter, type SeccompRequest } from '../../sandbox/seccomp.ts';
 import { syscallNumbers, type SyscallAbi } from '../../sandbox/syscall-numbers.ts';
@@ -69,7 +69,7 @@ describe('seccomp: the default profile', () => {
           ({ action, test, withCapability }) =>
             action === 'allow' &&
             test === undefined &&
-            (withCapability === undefined || defaultCapabilities.includes(withCapability as 'CAP_CHOWN')),
+            (withCapability === undefined || defaultCapabilities.includes(withCapability)),
         )
         .flatMap(({ names }) => names),
     );

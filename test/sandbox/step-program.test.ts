@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { RuntimeMount } from '../../src/core/executor.ts';
-import { capabilityMask, defaultCapabilities } from '../../sandbox/capability-sets.ts';
+import { defaultCapabilities } from '../../solver/runtime-spec.ts';
+import { capabilityMask } from '../../sandbox/capability-sets.ts';
 import { withoutCgroups } from '../../sandbox/cgroup.ts';
 import { encodeStart, encodeStep, formatProgram, type HelperProgram } from '../../sandbox/helper-program.ts';
 import { HelperRecordReader } from '../../sandbox/helper-record.ts';

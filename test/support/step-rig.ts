@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Executor, ExitStatus, RuntimeSpec } from '../../src/core/executor.ts';
 import type { RootMount } from '../../src/core/snapshot.ts';
-import { defaultCapabilities } from '../../sandbox/capability-sets.ts';
+import { defaultCapabilities } from '../../solver/runtime-spec.ts';
 import { runProgram } from './run-program.ts';
 
 /** How a step ended and what it printed. */
