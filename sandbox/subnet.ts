@@ -14,11 +14,6 @@ export function parseSubnet(text: string): Subnet | undefined {
   return { base: bytes.reduce((sum, byte) => sum * 256 + byte, 0), prefix: Number(prefix) };
 }
 
-/** `10.209.0.0/22`. */
-export function formatSubnet({ base, prefix }: Subnet): string {
-  return `${formatAddress(base)}/${prefix}`;
-}
-
 /** `10.209.0.7` from its number. */
 export function formatAddress(address: number): string {
   return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
