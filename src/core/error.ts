@@ -149,7 +149,8 @@ const texts: { readonly [C in ErrorCode]: ErrorText<ErrorDetails[C]> } = {
   },
   DEVICE_NOT_FOUND: {
     message: (d) => `the required device ${d.name} is in no CDI spec of ${d.directories.join(', ')}`,
-    hint: (d) => `the devices are: ${oneOf(d.known)}`,
+    hint: (d) =>
+      d.known.length === 0 ? '--cdi-spec-dir names a directory of specs' : `the devices are: ${oneOf(d.known)}`,
     exitStatus: 1,
   },
   DEVICE_INVALID: { message: (d) => `the device ${d.name} of ${d.file} cannot be used: ${d.reason}`, exitStatus: 1 },
@@ -201,7 +202,7 @@ const texts: { readonly [C in ErrorCode]: ErrorText<ErrorDetails[C]> } = {
   },
   DISK_FAILED: {
     message: (d) => `the disk fails at ${d.path}: ${d.reason}`,
-    hint: () => 'the kernel log (dmesg) says more; another disk can be chosen with --store, and: tsbuild verify-store',
+    hint: () => 'dmesg says more, and tsbuild verify-store what is damaged; --store names a store on another disk',
     exitStatus: 1,
   },
   BLOB_NOT_FOUND: { message: (d) => `blob ${d.digest} is not in the store`, exitStatus: 1 },

@@ -76,7 +76,7 @@ async function bringBlobs(
 ): Promise<void> {
   const ids = new Set(layers.map(({ layer }) => layer));
   if ((await imported?.fetchBlobs([...ids], { signal })) !== 'lost') return;
-  throw new BuildError('IMAGE_NOT_FOUND', { reference: 'of an imported cache', reason: 'layers of it are lost' });
+  throw new BuildError('OUTPUT_FAILED', { path: 'the cache', reason: 'layers of an imported cache cannot be fetched' });
 }
 
 /** A blob that may lie elsewhere is not brought here only to be passed on. */
