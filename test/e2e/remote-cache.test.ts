@@ -78,6 +78,17 @@ describeWith(['root', 'skopeo', 'docker-registry', 'busybox'], 'e2e remote cache
     expect(first.ran.length).toBeGreaterThan(5);
   });
 
+  it('local cache: what is only known and cannot be fetched is not compressed anew, and that is told', async () => {
+    await using machines = await open();
+    await machines.build('a', to(machines));
+    for (const { digest } of (await machines.readCache()).manifest.layers) await rm(machines.blobPath(digest));
+    const anew = `type=local,dest=${join(machines.rig.work, 'other')},mode=max,force-compression=true`;
+    const second = await machines.build('b', [...from(machines), '-o', 'type=cacheonly', '--cache-to', anew]);
+    expect(second.warnings.join('\n')).toContain(
+      'failed: cannot write the cache: layers of an imported cache cannot be fetched',
+    );
+  });
+
   it('local cache: a changed file runs only what depends on it, as on the machine that made the cache', async () => {
     await using machines = await open();
     await machines.build('a', to(machines));
