@@ -7,7 +7,7 @@ import type { ProgramCompression } from '../src/oci/compression.ts';
 import { FormatError } from '../src/oci/format-error.ts';
 
 /**
- * The content of `bytes`. The program gets no arguments but its mode, and an empty environment; when the content is not read to its end, it is
+ * The content of `bytes`. The program gets no arguments but its mode, and no variable but PATH; when the content is not read to its end, it is
  * killed, and `bytes` let go before this returns. What `bytes` throws passes unchanged.
  * @throws UNSUPPORTED without the program; FormatError for damaged content
  */

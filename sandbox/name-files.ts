@@ -19,10 +19,11 @@ export function nameFiles(
   };
 }
 
-/** Whether all of the host's name servers answer on its loopback only, out of reach of a step in a network of its own. */
-export function namesServersOnLoopbackOnly(): boolean {
+/** Whether a step in a network of its own reaches one of the host's name servers; `loopback-only`: they answer on the host's loopback. */
+export function nameServerReach(): 'reachable' | 'loopback-only' {
   const { host, upstream } = resolvers();
-  return namesServer(host) && !namesServer(resolvConf({ host, upstream, loopback: 'unreachable' }));
+  if (!namesServer(host)) return 'reachable';
+  return namesServer(resolvConf({ host, upstream, loopback: 'unreachable' })) ? 'reachable' : 'loopback-only';
 }
 
 function resolvers(): { readonly host: string; readonly upstream: string | undefined } {

@@ -3,7 +3,7 @@ import { isErrno } from '../src/core/error.ts';
 import type { RuntimeSpec } from '../src/core/executor.ts';
 import { capabilityMask } from './capability-sets.ts';
 import { findProgram } from './find-program.ts';
-import { namesServersOnLoopbackOnly } from './name-files.ts';
+import { nameServerReach } from './name-files.ts';
 import { openBridge } from './network-bridge.ts';
 import { NetworkPool, type NetworkDriver, type TakenNetwork } from './network-pool.ts';
 import { programNetwork } from './network-program.ts';
@@ -128,7 +128,7 @@ async function openDriver(name: NetworkDriver['name'], request: NetworksRequest)
   const program = name === 'bridge' ? 'nft' : name;
   const path = findProgram(program);
   if (path === undefined) return `there is no program ${program} (apt-get install ${packages[program]})`;
-  const nameServers = namesServersOnLoopbackOnly() ? 'loopback-only' : 'reachable';
+  const nameServers = nameServerReach();
   if (name === 'bridge') {
     if (nameServers === 'loopback-only') return 'the host’s name servers answer on its loopback only';
     return openBridge({ helper, nft: path, directory });
