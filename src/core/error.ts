@@ -266,9 +266,16 @@ export function isErrno(error: unknown, ...codes: readonly string[]): error is N
 
 /** What EIO means to people, `undefined` for any other error. `path` stands in where the system call names none. */
 export function diskFailure(error: unknown, path: string): BuildError<'DISK_FAILED'> | undefined {
-  if (!isErrno(error, 'EIO')) return undefined;
-  return new BuildError('DISK_FAILED', { path: error.path ?? path, reason: error.message }, { cause: error });
+  if (isErrno(error, 'EIO'))
+    return new BuildError('DISK_FAILED', { path: error.path ?? path, reason: error.message }, { cause: error });
+  // Node's rmSync gives this errno no name.
+  const [, removed] = RM_FAILED.exec(error instanceof Error ? error.message : '') ?? [];
+  return removed === undefined
+    ? undefined
+    : new BuildError('DISK_FAILED', { path: removed, reason: 'EIO: i/o error, rm' }, { cause: error });
 }
+
+const RM_FAILED = /^, Unknown error: Input\/output error '(.*)'$/s;
 
 /** The message of whatever was thrown, for use inside another message. */
 export function messageOf(error: unknown): string {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { BuildError } from '../../src/core/error.ts';
+import { BuildError, diskFailure } from '../../src/core/error.ts';
 
 const messageOf = (command: string): string => new BuildError('EXEC_FAILED', { command, exitCode: 1 }).message;
 
@@ -16,4 +16,12 @@ it.each([
   expect(new BuildError('OUT_OF_MEMORY', { command: 'make', limitBytes, peakBytes }).message).toBe(
     `process "make" did not complete successfully: out of memory: ${text}`,
   );
+});
+
+it.each([
+  ['a system call', Object.assign(new Error('EIO: i/o error, write'), { code: 'EIO', path: '/store/x' })],
+  ['rmSync', Object.assign(new Error(", Unknown error: Input/output error '/store/x'"), { code: '' })],
+])('a disk that fails: is known from what %s throws', (_, error) => {
+  expect(diskFailure(error, '/store')?.message).toMatch(/^the disk fails at \/store\/x: EIO: i\/o error, /);
+  expect(diskFailure(new Error('EIO'), '/store')).toBeUndefined();
 });
