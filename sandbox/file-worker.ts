@@ -1,4 +1,4 @@
-import { type MessagePort, parentPort } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { invariant } from '../src/core/error.ts';
 import type { ByteSink, FileCalls, FileSinks, FileSources, JobContext } from './file-jobs.ts';
 import { Cancelled, encodeError, type FromWorker, type ToWorker } from './worker-protocol.ts';
@@ -15,6 +15,8 @@ import { diffCopy } from './copy-diff.ts';
 import { materialise } from './copy-baseline.ts';
 import { measureTree } from './tree-usage.ts';
 import { probeOverlay } from './overlay-probe.ts';
+import { passGate } from './native-calls-gate.ts';
+import { syscalls } from './syscalls.ts';
 
 type Calls = {
   readonly [N in keyof FileCalls]: (
@@ -56,6 +58,9 @@ interface OpenJobs {
 }
 
 invariant(parentPort !== null, 'the file worker runs as a worker thread');
+const gate = workerData as Int32Array;
+// With the first job: a thread that is started ahead leaves the processors to the build.
+parentPort.once('message', () => passGate(gate, syscalls));
 serve(parentPort);
 
 /** Answers requests one after the other. */

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { FileCalls, FileSinks, FileSources } from './file-jobs.ts';
+import { closeGate, openGate } from './native-calls-gate.ts';
 import { Cancelled, decodeError, type FromWorker, type ToWorker } from './worker-protocol.ts';
 
 /** Two: while one thread tars a layer, the other prepares the next step. */
@@ -16,6 +17,7 @@ interface Job {
 
 interface Thread {
   readonly worker: Worker;
+  readonly gate: Int32Array;
   isUp: boolean;
   readonly jobs: Map<number, Job>;
 }
@@ -106,7 +108,12 @@ export class WorkerPool implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#threads.splice(0).map(({ worker }) => worker.terminate()));
+    await Promise.all(
+      this.#threads.splice(0).map(({ worker, gate }) => {
+        closeGate(gate);
+        return worker.terminate();
+      }),
+    );
   }
 
   #open(signal: AbortSignal | undefined): OpenJob {
@@ -123,8 +130,13 @@ export class WorkerPool implements AsyncDisposable {
   #start(): Thread {
     // The bundle has the worker beside this module; from sources Node runs the .ts file itself.
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const worker = new Worker(new URL(`./file-worker.${extension}`, import.meta.url), { execArgv: [], stdin: false });
-    const thread: Thread = { worker, isUp: false, jobs: new Map() };
+    const gate = openGate();
+    const worker = new Worker(new URL(`./file-worker.${extension}`, import.meta.url), {
+      workerData: gate,
+      execArgv: [],
+      stdin: false,
+    });
+    const thread: Thread = { worker, gate, isUp: false, jobs: new Map() };
     worker.on('online', () => {
       thread.isUp = true;
     });
