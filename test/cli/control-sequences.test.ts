@@ -31,7 +31,7 @@ test('cleaning takes linear time', () => {
   cleanLine(`${E}]`.repeat(100_000), 'strip');
   cleanLine(`${E}[`.repeat(100_000), 'strip');
   cleanLine(`${E}P${'x'.repeat(200_000)}`, 'strip');
-  expect(performance.now() - startMs).toBeLessThan(2000);
+  expect(performance.now() - startMs).toBeLessThan(10_000);
 });
 
 test.each([
