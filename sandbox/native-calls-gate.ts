@@ -14,9 +14,9 @@ export function openGate(): Int32Array {
   return new Int32Array(new SharedArrayBuffer(4));
 }
 
-/** In the worker: does `load`, unless the pool has closed the gate and is about to end this thread. */
+/** In the worker: does `load`, unless the pool has closed the gate: it is about to end this thread, which waits for that. */
 export function passGate(gate: Int32Array, load: () => void): void {
-  if (Atomics.compareExchange(gate, 0, NOT_BEGUN, LOADING) === CLOSED) return;
+  if (Atomics.compareExchange(gate, 0, NOT_BEGUN, LOADING) === CLOSED) Atomics.wait(gate, 0, CLOSED);
   try {
     load();
   } finally {

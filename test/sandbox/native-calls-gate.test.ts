@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { promisify } from 'node:util';
+import { Worker } from 'node:worker_threads';
 import { expect, it } from 'vitest';
 import { closeGate, openGate, passGate } from '../../sandbox/native-calls-gate.ts';
 
@@ -10,10 +12,14 @@ it('gate: a worker that has begun to load is ended without harm to the process',
   expect(stderr).toBe('');
 });
 
-it('gate: nothing is loaded once it is closed', () => {
+it('gate: a worker that finds it closed loads nothing, and waits to be ended', async () => {
   const gate = openGate();
   closeGate(gate);
-  passGate(gate, () => expect.unreachable());
+  const closed = Atomics.load(gate, 0);
+  const worker = new Worker(new URL('fixtures/load-in-gate.ts', import.meta.url), { workerData: gate });
+  await once(worker, 'online');
+  expect(await worker.terminate()).toBe(1);
+  expect(Atomics.load(gate, 0)).toBe(closed);
 });
 
 it('gate: is passed also where loading fails', () => {
