@@ -56,6 +56,8 @@ export class NativeExecutor implements Executor, AsyncDisposable {
     await using proxies = await openSocketProxies(spec.mounts);
     const need = { spec, born: namespacesOf(spec) };
     await using start = this.#starts.take(need);
+    // While the step and its network begin.
+    const seccomp = this.#filter(spec);
     await using taken = await networks.take(spec);
     o.signal?.throwIfAborted();
     const { cgroup, helper } = start;
@@ -68,7 +70,7 @@ export class NativeExecutor implements Executor, AsyncDisposable {
         network,
         files: nameFiles(spec, network),
         view: this.#o.cgroups.version === 'none' ? [] : limitedView(spec.resources),
-        seccomp: this.#filter(spec),
+        seccomp,
         userNamespace: this.#o.userNamespace,
       },
     );

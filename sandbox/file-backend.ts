@@ -10,9 +10,9 @@ import { beginHere } from './begin-here.ts';
 import { digestSelection } from './content-digest.ts';
 import type { FilesRead, TreePaths } from './file-jobs.ts';
 import type { FileWork } from './layer-codec.ts';
+import { KnownUsers } from './known-users.ts';
 import { readFileInTree } from './read-file.ts';
 import { readSelectionList } from './selection-list.ts';
-import { resolveUserInTree } from './user-lookup.ts';
 
 interface JobOptions {
   readonly signal?: AbortSignal | undefined;
@@ -23,9 +23,11 @@ export class WorkerFileBackend implements FileBackend {
   readonly #work: FileWork;
   /** The state of the files that each digest was made from, by tree and selection. */
   readonly #digested = new Map<string, string>();
+  readonly #users: KnownUsers;
 
   constructor(work: FileWork) {
     this.#work = work;
+    this.#users = new KnownUsers(work.store);
   }
 
   async contentDigest(tree: Tree, selection: Selection, o: JobOptions = {}): Promise<Digest> {
@@ -60,8 +62,8 @@ export class WorkerFileBackend implements FileBackend {
     return this.#work.store.look(stack, (directories) => readFileInTree({ directories, path, maxBytes }));
   }
 
-  async resolveUser(stack: LayerStack, user: string): Promise<ResolvedUser> {
-    return this.#work.store.look(stack, (directories) => resolveUserInTree({ directories, user }));
+  resolveUser(stack: LayerStack, user: string): Promise<ResolvedUser> {
+    return this.#users.resolve(stack, user);
   }
 
   usage(directory: string): Promise<TreeUsage> {

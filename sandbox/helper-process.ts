@@ -18,13 +18,15 @@ export interface HelperOutcome {
 }
 
 /**
- * One helper that has begun a step and waits for the rest of it. It lives as long as its socket: closing our half, or dying, ends the step
- * and the helper, which cleans up behind itself.
+ * One helper, which executes programs one after another: each is begun, and run when its step is known. It lives as long as its socket: closing
+ * our half, or dying, ends the step and the helper, which cleans up behind itself.
  */
 export class HelperProcess {
   readonly #child: ChildProcess;
   readonly #socket: Socket;
   readonly #closed: Promise<string>;
+  #records: OutcomeCollector | undefined;
+  #state: 'begun' | 'free' | 'leaving' = 'begun';
 
   private constructor(child: ChildProcess, helper: string) {
     this.#child = child;
@@ -36,17 +38,16 @@ export class HelperProcess {
     // Nobody may be waiting yet, and a helper that has gone is seen by `close`: the socket has nothing to add.
     this.#closed.catch(() => undefined);
     this.#socket.on('error', () => undefined);
-    // Waiting for work keeps no process alive.
-    child.unref();
-    this.#socket.unref();
+    this.#socket.on('data', (chunk: Buffer) => this.#records?.push(chunk));
+    this.#rest();
   }
 
-  /** @throws SANDBOX_FAILED where no process can be started. */
+  /** Begins its first program. @throws SANDBOX_FAILED where no process can be started. */
   static start(helper: string, start: HelperStart): HelperProcess {
     try {
       const child = spawn(helper, ['run'], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'], env: {}, cwd: '/' });
       const started = new HelperProcess(child, helper);
-      started.#socket.write(encodeStart(start));
+      started.begin(start);
       return started;
     } catch (error) {
       throw helperFailed(`start ${helper}`, messageOf(error));
@@ -58,8 +59,20 @@ export class HelperProcess {
     return this.#child.pid;
   }
 
+  /** Whether it lives and has a program that it has begun. */
   isWaiting(): boolean {
-    return this.#child.exitCode === null && this.#child.signalCode === null;
+    return this.#state === 'begun' && this.#lives();
+  }
+
+  /** Whether it lives and can begin another program. */
+  isFree(): boolean {
+    return this.#state === 'free' && this.#lives();
+  }
+
+  /** Begins a program, where it is free to. */
+  begin(start: HelperStart): void {
+    this.#state = 'begun';
+    this.#socket.write(encodeStart(start));
   }
 
   /** Settles when nothing of it is left, however it ended; never rejects, and keeps no process alive. */
@@ -68,25 +81,28 @@ export class HelperProcess {
   }
 
   /**
-   * Gives it the rest of its program and waits until nothing is left of it.
+   * Gives it the rest of its program and waits until nothing is left of that.
    * @throws the signal's reason, after everything is gone; SANDBOX_FAILED where the helper itself could not run or was killed.
    */
   async run(
     step: readonly HelperCommand[],
     { output, signal }: { readonly output: OutputListener; readonly signal: AbortSignal | undefined },
   ): Promise<HelperOutcome> {
-    const outcome = new OutcomeCollector(output);
-    this.#socket.on('data', (chunk: Buffer) => outcome.push(chunk));
-    const kill = (): unknown => this.#socket.end();
+    const records = this.#collect(output);
+    const kill = (): void => this.#leave();
     signal?.addEventListener('abort', kill, { once: true });
     if (signal?.aborted) kill();
     else this.#socket.write(encodeStep(step));
+    this.#wait();
     try {
-      const end = await this.#end();
+      const next = await Promise.race([records.done, this.#closed]);
+      if (next === 'again' && this.#state === 'begun') this.#state = 'free';
+      const end = this.isFree() ? next : await this.#closed;
       signal?.throwIfAborted();
-      return outcome.finish(end);
+      return records.finish(end);
     } finally {
       signal?.removeEventListener('abort', kill);
+      this.#rest();
     }
   }
 
@@ -95,47 +111,74 @@ export class HelperProcess {
    * @returns the command that failed, `undefined` where none did. @throws SANDBOX_FAILED where the helper itself could not run or was killed.
    */
   async stay(): Promise<HelperFailure | undefined> {
-    const { promise: stays, resolve } = Promise.withResolvers<void>();
-    const outcome = new OutcomeCollector(
-      () => undefined,
-      () => resolve(),
-    );
-    this.#socket.on('data', (chunk: Buffer) => outcome.push(chunk));
+    const records = this.#collect(() => undefined);
     this.#socket.write(encodeStep([]));
-    const end = await Promise.race([stays, this.#end()]);
-    this.#child.unref();
-    this.#socket.unref();
-    return typeof end === 'string' ? outcome.finish(end).failure : undefined;
+    this.#wait();
+    const end = await Promise.race([records.stays, this.#closed]);
+    this.#rest();
+    return end === undefined ? undefined : records.finish(end).failure;
   }
 
   /** Ends a helper that is not needed; settles when nothing is left of it. */
   async dismiss(): Promise<void> {
-    this.#socket.end();
+    this.#leave();
     this.#socket.resume();
-    await this.#end().catch(() => undefined);
+    this.#wait();
+    await this.#closed.catch(() => undefined);
   }
 
-  #end(): Promise<string> {
+  #collect(output: OutputListener): OutcomeCollector {
+    this.#records = new OutcomeCollector(output);
+    return this.#records;
+  }
+
+  #lives(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  #leave(): void {
+    this.#state = 'leaving';
+    this.#socket.end();
+  }
+
+  /** Waiting for work keeps no process alive, */
+  #rest(): void {
+    this.#child.unref();
+    this.#socket.unref();
+  }
+
+  /** waiting for the end of work does. */
+  #wait(): void {
     this.#child.ref();
     this.#socket.ref();
-    return this.#closed;
   }
 }
 
+/** What a helper tells while it executes one program. */
 class OutcomeCollector {
   readonly #output: OutputListener;
-  readonly #stays: (() => void) | undefined;
   readonly #reader = new HelperRecordReader();
   readonly #readings = new Map<string, string>();
   readonly #notes: string[] = [];
   readonly #stubs: string[] = [];
+  readonly #done = Promise.withResolvers<'again' | 'leaves'>();
+  readonly #stays = Promise.withResolvers<void>();
   #failure: HelperFailure | undefined;
   #ended: HelperOutcome['ended'];
-  #done = false;
+  #isDone = false;
 
-  constructor(output: OutputListener, stays?: () => void) {
+  constructor(output: OutputListener) {
     this.#output = output;
-    this.#stays = stays;
+  }
+
+  /** Settles with the last record: whether the helper waits for another program. */
+  get done(): Promise<'again' | 'leaves'> {
+    return this.#done.promise;
+  }
+
+  /** Settles with the first reading. */
+  get stays(): Promise<void> {
+    return this.#stays.promise;
   }
 
   push(chunk: Buffer): void {
@@ -143,7 +186,7 @@ class OutcomeCollector {
   }
 
   finish(end: string): HelperOutcome {
-    if (!this.#done) throw helperFailed('run', `the helper ended early: ${end}`);
+    if (!this.#isDone) throw helperFailed('run', `the helper ended early: ${end}`);
     const { failure, ended } = { failure: this.#failure, ended: this.#ended };
     return { failure, ended, readings: this.#readings, notes: this.#notes, stubs: this.#stubs };
   }
@@ -155,7 +198,7 @@ class OutcomeCollector {
         break;
       case 'reading':
         this.#readings.set(record.key, record.text);
-        this.#stays?.();
+        this.#stays.resolve();
         break;
       case 'note':
         this.#notes.push(...record.text.split('\n'));
@@ -170,7 +213,8 @@ class OutcomeCollector {
         this.#ended = record;
         break;
       case 'done':
-        this.#done = true;
+        this.#isDone = true;
+        this.#done.resolve(record.next);
         break;
     }
   }

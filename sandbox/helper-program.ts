@@ -17,12 +17,12 @@ export interface HelperProgram extends HelperStart {
 
 /** The bytes that the helper reads first: two parts, each with its size before it. */
 export function encodeStart(start: HelperStart): Buffer {
-  return Buffer.concat([...encodePart(start.keeper), ...encodePart(start.prelude)]);
+  return Buffer.concat([encodePart(start.keeper), encodePart(start.prelude)]);
 }
 
 /** The bytes that it reads last. */
 export function encodeStep(step: readonly HelperCommand[]): Buffer {
-  return Buffer.concat(encodePart(step));
+  return encodePart(step);
 }
 
 /** The program for people, one command a line; data in bytes (secrets, scripts, filters) is named by its size only. */
@@ -36,22 +36,33 @@ function formatCommand([name, ...args]: HelperCommand): string {
   return [name, ...words].join(' ');
 }
 
-const terminator = Buffer.alloc(1);
+const numberBytes = 4;
 
-function encodePart(commands: readonly HelperCommand[]): Buffer[] {
-  const chunks: Buffer[] = [uint32(commands.length)];
+/** Written into one buffer that is large enough: there are hundreds of arguments, and the next step waits. */
+function encodePart(commands: readonly HelperCommand[]): Buffer {
+  const bytes = Buffer.allocUnsafe(2 * numberBytes + sum(commands, mostBytesOf));
+  let at = bytes.writeUInt32LE(commands.length, numberBytes);
   for (const command of commands) {
-    chunks.push(uint32(command.length));
-    for (const arg of command) {
-      const bytes = Buffer.from(arg);
-      chunks.push(uint32(bytes.length), bytes, terminator);
-    }
+    at = bytes.writeUInt32LE(command.length, at);
+    for (const arg of command) at = writeArgument(bytes, arg, at);
   }
-  return [uint32(chunks.reduce((sum, chunk) => sum + chunk.length, 0)), ...chunks];
+  bytes.writeUInt32LE(at - numberBytes, 0);
+  return bytes.subarray(0, at);
 }
 
-function uint32(value: number): Buffer {
-  const bytes = Buffer.allocUnsafe(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
+function mostBytesOf(command: HelperCommand): number {
+  return numberBytes + sum(command, (arg) => numberBytes + (typeof arg === 'string' ? 3 : 1) * arg.length + 1);
+}
+
+/** @returns the place behind it. */
+function writeArgument(bytes: Buffer, arg: string | Uint8Array, at: number): number {
+  const start = at + numberBytes;
+  const size = typeof arg === 'string' ? bytes.write(arg, start) : arg.length;
+  if (typeof arg !== 'string') bytes.set(arg, start);
+  bytes.writeUInt32LE(size, at);
+  return bytes.writeUInt8(0, start + size);
+}
+
+function sum<T>(items: readonly T[], size: (item: T) => number): number {
+  return items.reduce((total, item) => total + size(item), 0);
 }

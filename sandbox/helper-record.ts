@@ -23,8 +23,8 @@ export type HelperRecord =
       readonly ioReadBytes: number;
       readonly ioWriteBytes: number;
     }
-  /** The last one: everything is gone. */
-  | { readonly type: 'done' };
+  /** The last one of a program: everything of it is gone, and the helper waits for another one or leaves. */
+  | { readonly type: 'done'; readonly next: 'again' | 'leaves' };
 
 const headBytes = 5;
 /** getrusage(2) counts blocks of this size. */
@@ -73,7 +73,7 @@ function decode(type: string, payload: Buffer): HelperRecord | undefined {
       return { type: 'ended', status, cpuUs, maxRssKib, ...io };
     }
     case 'd':
-      return { type: 'done' };
+      return { type: 'done', next: first === 'again' ? 'again' : 'leaves' };
   }
   return undefined;
 }

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, renameSync, rmdirSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BuildError, invariant, isErrno } from '../src/core/error.ts';
@@ -33,6 +33,9 @@ export interface LayerHold extends Disposable {
   readonly directories: readonly string[];
 }
 
+/** When a build is under way as a rule, and has time for what is older. */
+const SETTLE_LATER_MS = 100;
+
 const SAFE_ID = /^[a-z0-9]{1,40}$/;
 
 /** What of the work on layers takes long, and is done elsewhere. */
@@ -60,6 +63,7 @@ export class LayerStore implements AsyncDisposable {
   readonly #jobs: LayerJobs;
   readonly #unpacking = new Map<LayerId, Promise<void>>();
   readonly #held = new Map<LayerId, { readonly lock: FileLock; count: number }>();
+  #settling: NodeJS.Timeout | undefined;
   #syncing: Promise<unknown> | undefined;
 
   constructor(stateDir: string, jobs: LayerJobs = { unpack: unexpectedly, measure: unexpectedly }) {
@@ -68,8 +72,8 @@ export class LayerStore implements AsyncDisposable {
     this.#unsynced = new UnsyncedLayers(stateDir);
     this.#own = new OwnDirectory(join(stateDir, 'active'), () => {
       mkdirSync(join(stateDir, 'layers'), { recursive: true, mode: 0o700 });
-      // A failure leaves the marks: the next process tries again.
-      this.#syncing = Promise.allSettled([this.#unsynced.syncSettled(Date.now())]);
+      // Not at once: a step waits for what is claimed here.
+      this.#settling = setTimeout(() => this.#settle(), SETTLE_LATER_MS).unref();
     });
   }
 
@@ -195,10 +199,17 @@ export class LayerStore implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#settling !== undefined && this.#syncing === undefined) this.#settle();
+    clearTimeout(this.#settling);
     await this.#syncing;
     for (const { lock } of this.#held.values()) lock[Symbol.dispose]();
     this.#held.clear();
     await this.#own[Symbol.asyncDispose]();
+  }
+
+  /** A failure leaves the marks: the next process tries again. */
+  #settle(): void {
+    this.#syncing = Promise.allSettled([this.#unsynced.syncSettled(Date.now())]);
   }
 
   #pending(directory: string, upper: string): PendingLayer {
@@ -213,7 +224,7 @@ export class LayerStore implements AsyncDisposable {
         return this.#commit(form === 'packed' ? join(directory, 'packed') : upper, { form, madeOn });
       },
       [Symbol.asyncDispose]: async () => {
-        // After a commit what is left is empty, as a rule: two calls instead of a walk.
+        // After a commit what is left is known, as a rule: a few calls instead of a walk.
         if (state === 'open' || !removeIfEmpty(directory)) await rm(directory, { recursive: true, force: true });
       },
     };
@@ -310,10 +321,21 @@ function unexpectedly(): never {
   throw new Error('bug in tsbuild: a store without workers is asked for their work');
 }
 
-/** Removes a directory that holds at most empty directories of overlayfs' own. */
+/** What overlayfs leaves of its own where a tree was mounted, the last names first. */
+const overlayLeavings = [
+  'work/work/incompat/volatile',
+  'work/work/incompat',
+  'work/work',
+  'work/index',
+  'work',
+  '',
+] as const;
+
+/** Removes a directory that holds at most what is overlayfs' own. */
 function removeIfEmpty(directory: string): boolean {
   try {
-    for (const name of ['work/work', 'work/index', 'work', '']) rmdirIfThere(join(directory, name));
+    rmSync(join(directory, 'work/work/incompat/volatile/dirty'), { force: true });
+    for (const name of overlayLeavings) rmdirIfThere(join(directory, name));
     return true;
   } catch (error) {
     if (isErrno(error, 'ENOTEMPTY')) return false;

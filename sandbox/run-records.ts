@@ -38,6 +38,7 @@ export interface FoundRun extends RunRecord {
 /** Records of running steps, a file for each below `runs/`, so that other processes on the same store know of them. */
 export class RunRecords {
   readonly #directory: string;
+  #made = false;
 
   constructor(stateDir: string) {
     this.#directory = join(stateDir, 'runs');
@@ -47,7 +48,8 @@ export class RunRecords {
   add(record: RunRecord): Disposable {
     const path = join(this.#directory, basename(record.directories[0] ?? groupName()));
     try {
-      mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+      if (!this.#made) mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+      this.#made = true;
       writeFileSync(path, JSON.stringify(record), { mode: 0o600 });
     } catch (error) {
       throw storeError(error, path);

@@ -32,16 +32,23 @@ export function thawToKill({ freezer }: CgroupPlan): HelperCommand[] {
   return freezer === undefined ? [] : [['thaw-to-kill', freezer]];
 }
 
+/** How many beginnings are made ahead: two once one of them was of use, since a step may be shorter than the beginning of the next. */
+const mostAlike = 2;
+/** With those of steps that are isolated in other ways. */
+const mostSpares = 4;
+
 /**
- * Beginnings of steps, one of them always made ahead: starting a process, its namespaces and above all joining a v1 cgroup (10 ms for an RCU
- * grace period) then cost a step no time. The next step is taken to be isolated like the last.
+ * Beginnings of steps, made ahead: starting a process, its namespaces and above all joining a v1 cgroup (10 ms for an RCU grace period) then
+ * cost a step no time. The next step is taken to be isolated like the last. Helpers serve one step after another.
  */
 export class StepStarts implements AsyncDisposable {
   readonly #helper: string;
   readonly #cgroups: CgroupDriver;
-  #spare: (StepStart & { readonly key: string }) | undefined;
+  readonly #idle: HelperProcess[] = [];
+  readonly #spares: (StepStart & { readonly key: string })[] = [];
+  #wanted = 1;
   #state: 'open' | 'closed' = 'open';
-  #ending: Promise<unknown> | undefined;
+  readonly #ending = new Set<Promise<unknown>>();
 
   constructor(helper: string, cgroups: CgroupDriver) {
     this.#helper = helper;
@@ -50,20 +57,19 @@ export class StepStarts implements AsyncDisposable {
 
   /** @throws SANDBOX_FAILED */
   take(need: StartNeed): StepStart {
-    const spare = this.#spare;
-    if (spare?.key === this.#keyOf(need) && spare.helper.isWaiting()) {
-      this.#spare = undefined;
-      return spare;
-    }
-    return this.#begin(need);
+    const key = this.#keyOf(need);
+    const index = this.#spares.findIndex((spare) => spare.key === key && spare.helper.isWaiting());
+    const [spare] = index === -1 ? [] : this.#spares.splice(index, 1);
+    if (spare !== undefined) this.#wanted = mostAlike;
+    return spare ?? this.#begin(need);
   }
 
-  /** Makes a spare like `need` once the event loop has nothing better to do. */
+  /** Makes spares like `need` once the event loop has nothing better to do. */
   prepareNext(need: StartNeed): void {
     setImmediate(() => {
-      if (this.#state === 'closed' || this.#spare?.helper.isWaiting()) return;
+      if (this.#state === 'closed') return;
       try {
-        this.#spare = { key: this.#keyOf(need), ...this.#begin(need) };
+        this.#prepare(need);
       } catch (error) {
         // No process or descriptor is left for it: should that last, the next step says so.
         if (!isBuildError(error, 'SANDBOX_FAILED')) throw error;
@@ -71,22 +77,49 @@ export class StepStarts implements AsyncDisposable {
     });
   }
 
-  /** Begins to end the spare. */
+  /** Begins to end what no step uses. */
   rest(): void {
-    this.#ending = Promise.all([this.#ending, this.#spare?.helper.dismiss()]);
-    this.#spare = undefined;
+    for (const { helper } of this.#spares.splice(0)) this.#end(helper);
+    for (const helper of this.#idle.splice(0)) this.#end(helper);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#state = 'closed';
     this.rest();
-    await this.#ending;
+    await Promise.all(this.#ending);
+  }
+
+  #prepare(need: StartNeed): void {
+    const key = this.#keyOf(need);
+    while (this.#spares.filter((spare) => spare.key === key && spare.helper.isWaiting()).length < this.#wanted) {
+      this.#spares.push({ key, ...this.#begin(need) });
+    }
+    // Those of steps that are isolated otherwise: the oldest make room.
+    for (const { helper } of this.#spares.splice(0, this.#spares.length - mostSpares)) this.#end(helper);
   }
 
   #begin({ spec, born }: StartNeed): StepStart {
     const cgroup = this.#cgroups.plan(spec);
-    const helper = HelperProcess.start(this.#helper, toStepStart(cgroup, born));
-    return { cgroup, helper, [Symbol.asyncDispose]: () => helper.dismiss() };
+    const helper = this.#begun(toStepStart(cgroup, born));
+    return { cgroup, helper, [Symbol.asyncDispose]: () => this.#giveBack(helper) };
+  }
+
+  #begun(start: HelperStart): HelperProcess {
+    const idle = this.#idle.pop();
+    if (idle?.isFree() !== true) return HelperProcess.start(this.#helper, start);
+    idle.begin(start);
+    return idle;
+  }
+
+  async #giveBack(helper: HelperProcess): Promise<void> {
+    if (helper.isFree()) this.#idle.push(helper);
+    else await helper.dismiss();
+  }
+
+  /** No step need wait for it. */
+  #end(helper: HelperProcess): void {
+    const ending = helper.dismiss().finally(() => this.#ending.delete(ending));
+    this.#ending.add(ending);
   }
 
   #keyOf({ spec, born }: StartNeed): string {

@@ -28,13 +28,14 @@ static uint32_t take_number(char **at, const char *end) {
   return n;
 }
 
-/* Reads one part; what it points to lives as long as the process. */
+/* Reads one part; what it points to lives until free_program. */
 struct program read_program(int fd) {
   uint32_t size;
   read_fully(fd, &size, sizeof size);
   char *at = allocate(size), *end = at + size;
+  struct program p = {.text = at};
   read_fully(fd, at, size);
-  struct program p = {.count = take_number(&at, end)};
+  p.count = take_number(&at, end);
   p.commands = allocate(p.count * sizeof *p.commands);
   for (uint32_t i = 0; i < p.count; i++) {
     struct command *c = &p.commands[i];
@@ -48,6 +49,12 @@ struct program read_program(int fd) {
     }
   }
   return p;
+}
+
+void free_program(struct program *p) {
+  for (uint32_t i = 0; i < p->count; i++) free(p->commands[i].argv);
+  free(p->commands);
+  free(p->text);
 }
 
 /* The argument as text; argument 0 is the command's name, and asking for it makes it the current command for messages. */

@@ -7,7 +7,8 @@
  * dies with it (PR_SET_PDEATHSIG, which the guard's program cannot clear as the step's could), and with the guard the kernel kills everything
  * in its pid namespace.
  *
- * A program is three parts: the keeper's commands, the step's prelude and, when it is known, the step's own. Part: u32 size, commands. Command: u32 count, strings; the first one names
+ * A program is for one step, and a keeper executes one after another. It has three parts: the keeper's commands, the step's prelude and, when it
+ * is known, the step's own. Part: u32 size, commands. Command: u32 count, strings; the first one names
  * it. String: u32 size, bytes, NUL. Little endian. The input is trusted; the file trees it names are hostile.
  */
 #ifndef SANDBOX_H
@@ -48,6 +49,7 @@ struct command {
 struct program {
   uint32_t count;
   struct command *commands;
+  char *text; /* that the arguments point into */
 };
 
 /* A directory in which mount points had to be made; its times are put back. */
@@ -69,7 +71,7 @@ struct stub {
 
 #define MAX_STUBS 512
 
-/* Memory shared by keeper, guard and step. */
+/* Memory shared by keeper, guard and step; empty when a program begins. */
 struct report {
   bool failed;
   int error; /* errno */
@@ -91,6 +93,7 @@ extern struct report *report;
 
 /* program.c */
 struct program read_program(int fd);
+void free_program(struct program *p);
 const char *arg(const struct command *c, uint32_t index);
 uint64_t number_arg(const struct command *c, uint32_t index, int base);
 void send_record(char type, const void *data, size_t size);

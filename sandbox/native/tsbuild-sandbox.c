@@ -194,6 +194,7 @@ static void spawn_step(const struct command *c) {
     if (spawn.cgroup < 0) fail(cgroup, "", errno);
   }
   run_guarded(&spawn);
+  if (spawn.cgroup >= 0) close(spawn.cgroup);
 }
 
 static const struct known_command keeper_commands[] = {
@@ -220,7 +221,8 @@ static void run_keeper(const struct program *p) {
   }
 }
 
-static void send_outcome(void) {
+/* `again`: the keeper stays for another program. */
+static void send_outcome(bool again) {
   char text[8192];
   if (report->notes[0]) send_text('n', report->notes, "");
   for (int i = 0; i < report->stub_count; i++) send_text('s', report->stubs[i].name, "");
@@ -234,7 +236,7 @@ static void send_outcome(void) {
     snprintf(text, sizeof text, "%d %lld %ld %ld %ld", report->status, cpu_us, u->ru_maxrss, u->ru_inblock, u->ru_oublock);
     send_text('x', text, "");
   }
-  send_text('d', "", "");
+  send_text('d', again ? "again" : "", "");
 }
 
 static void isolate_keeper(void) {
@@ -246,6 +248,18 @@ static void isolate_keeper(void) {
   umask(0);
   prctl(PR_SET_DUMPABLE, 0);
   sys_close_range(CONTROL_FD + 1, ~0U, 0);
+}
+
+/* Executes one program. @return whether all went as it should, so that another one may follow. */
+static bool run_one(jmp_buf *failed) {
+  recovery = failed;
+  struct program p = read_program(CONTROL_FD);
+  run_keeper(&p);
+  free_program(&p);
+  if (report->finished && !report->failed && report->parts_read == 2) return true;
+  /* Node writes the step's commands in any case; to a socket that is closed by then it would lose what we have to say. */
+  for (; report->parts_read < 2; report->parts_read++) read_program(CONTROL_FD);
+  return false;
 }
 
 int main(int argc, char **argv) {
@@ -261,11 +275,12 @@ int main(int argc, char **argv) {
   recovery = &failed;
   if (setjmp(failed) == 0) {
     seal_self(argv);
-    struct program p = read_program(CONTROL_FD);
-    run_keeper(&p);
-    /* Node writes the step's commands in any case; to a socket that is closed by then it would lose what we have to say. */
-    for (; report->parts_read < 2; report->parts_read++) read_program(CONTROL_FD);
+    while (run_one(&failed)) {
+      send_outcome(true);
+      memset(report, 0, offsetof(struct report, stubs));
+      freezer = NULL;
+    }
   }
-  send_outcome();
+  send_outcome(false);
   return 0;
 }

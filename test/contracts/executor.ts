@@ -655,6 +655,22 @@ function endTests(step: StepTest): void {
       await expect(running).rejects.toBe(reason);
       expect(seen).toBe('up\n');
     }));
+  it('one after another: a step’s end says nothing of those before it', () =>
+    step(async (rig, executor) => {
+      const failing = await rig.sh(executor, 'echo out; echo err >&2; exit 3', { hostname: 'first' });
+      expect(failing).toMatchObject({ status: { kind: 'exited', code: 3 }, stdout: 'out\n', stderr: 'err\n' });
+      await notStarted(executor, rig.spec(['nosuch']));
+      expect((await rig.sh(executor, 'sleep 600 & kill -9 $!; wait $!')).status).toMatchObject({
+        kind: 'exited',
+        code: 137,
+      });
+      const stop = new AbortController();
+      const stopped = executor.run(rig.spec(['sleep', '600']), { output: () => undefined, signal: stop.signal });
+      stop.abort(new Error('stop'));
+      await expect(stopped).rejects.toThrow('stop');
+      const last = await rig.sh(executor, 'hostname; pwd', { hostname: 'last', process: { cwd: '/etc' } });
+      expect(last).toMatchObject({ status: { kind: 'exited', code: 0 }, stdout: 'last\n/etc\n', stderr: '' });
+    }));
   it('many: 20 steps at once do not get in each other’s way', () =>
     step(async (rig, executor) => {
       const results = await Promise.all(

@@ -841,6 +841,25 @@ export function fileBackendContract(name: string, open: () => Promise<SandboxUnd
       await expect(resolve('nobody')).rejects.toMatchObject({ code: 'USER_NOT_FOUND' });
       await expect(resolve('app:nogroup')).rejects.toMatchObject({ code: 'USER_NOT_FOUND' });
     });
+    it('resolveUser: sees what each further layer does to /etc', async () => {
+      await using rig = await open();
+      const stack = [await changed(rig.sandbox, [], `mkdir etc; echo app:x:100:101::/home/app:/bin/sh > etc/passwd`)];
+      const app = { uid: 100, gid: 101, additionalGids: [101], home: '/home/app' };
+      const steps = [
+        ['true', app],
+        ['touch beside', app],
+        ['echo app:x:200:201::/srv:/bin/sh > etc/passwd', { uid: 200, gid: 201, additionalGids: [201], home: '/srv' }],
+        ['mkdir -p usr/etc; mv etc/passwd usr/etc; rm -r etc; ln -s usr/etc etc', { uid: 200 }],
+        ['sed -i s/200/300/ usr/etc/passwd', { uid: 300 }],
+        ['rm etc', undefined],
+      ] as const;
+      expect(await rig.sandbox.files.resolveUser(stack, 'app')).toEqual(app);
+      for (const [script, expected] of steps) {
+        stack.push(await changed(rig.sandbox, stack, script));
+        const found = await rig.sandbox.files.resolveUser(stack, 'app').catch((error: unknown) => error);
+        expect(found, script).toMatchObject(expected ?? { code: 'USER_NOT_FOUND' });
+      }
+    });
     it('resolveUser: a passwd that is no file, or too large, does not hang or fill memory', async () => {
       await using rig = await open();
       const fifo = await changed(rig.sandbox, [], 'mkdir etc; mkfifo etc/passwd');

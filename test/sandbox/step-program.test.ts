@@ -80,7 +80,7 @@ describe('helper records', () => {
       record('r', 'key\0value\n'),
       record('f', 'exec\u0001sh\u00012\u0001why'),
       record('x', '256 1500 9 2 8'),
-      record('d', ''),
+      record('d', 'again'),
     ]);
     const reader = new HelperRecordReader();
     const records = [];
@@ -90,7 +90,7 @@ describe('helper records', () => {
       { type: 'reading', key: 'key', text: 'value\n' },
       { type: 'failed', failure: { command: 'exec', subject: 'sh', errno: 2, detail: 'why' } },
       { type: 'ended', status: 256, cpuUs: 1500, maxRssKib: 9, ioReadBytes: 1024, ioWriteBytes: 4096 },
-      { type: 'done' },
+      { type: 'done', next: 'again' },
     ]);
   });
 });
