@@ -5,6 +5,8 @@ import { Cancelled, decodeError, type FromWorker, type ToWorker } from './worker
 
 /** Two: while one thread tars a layer, the other prepares the next step. */
 const MAX_WORKERS = 2;
+/** How long a job waits for a thread that is busy; starting another thread takes as much of a processor. */
+const PATIENCE_MS = 50;
 /** Bytes on their way into a sink that it has not yet taken. */
 const SINK_WINDOW = 8 << 20;
 /** Small chunks are joined to messages of this size. */
@@ -32,6 +34,8 @@ interface JobOptions {
  */
 export class WorkerPool implements AsyncDisposable {
   readonly #threads: Thread[] = [];
+  readonly #waiting = new Set<OpenJob>();
+  #patience: NodeJS.Timeout | undefined;
   #lastJob = 0;
 
   /** Starts a thread ahead of the first job. */
@@ -108,6 +112,7 @@ export class WorkerPool implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const job of this.#waiting) job.fail(ended());
     await Promise.all(
       this.#threads.splice(0).map(({ worker, gate }) => {
         closeGate(gate);
@@ -118,13 +123,43 @@ export class WorkerPool implements AsyncDisposable {
 
   #open(signal: AbortSignal | undefined): OpenJob {
     this.#lastJob++;
-    return new OpenJob(this.#lastJob, this.#thread(), signal);
+    const job = new OpenJob(this.#lastJob, { signal, left: (one) => this.#leave(one) });
+    this.#waiting.add(job);
+    if (this.#threads.length === 0) this.#start();
+    this.#serve();
+    return job;
   }
 
-  /** The thread with the least to do; a new one rather than a busy one. */
-  #thread(): Thread {
-    const [best] = this.#threads.toSorted((a, b) => a.jobs.size - b.jobs.size);
-    return best === undefined || (best.jobs.size > 0 && this.#threads.length < MAX_WORKERS) ? this.#start() : best;
+  #leave(job: OpenJob): void {
+    this.#waiting.delete(job);
+    this.#serve();
+  }
+
+  /** Gives those who wait to threads that have nothing to do; who is left waits a while from when the first thread is up. */
+  #serve(): void {
+    for (const thread of this.#threads.filter(({ jobs }) => jobs.size === 0)) this.#first()?.startOn(thread);
+    if (this.#waiting.size > 0 && this.isUp) this.#patience ??= setTimeout(() => this.#spread(), PATIENCE_MS);
+    if (this.#waiting.size > 0) return;
+    clearTimeout(this.#patience);
+    this.#patience = undefined;
+  }
+
+  /** Lets nobody wait any longer: jobs may also wait for each other, and then one thread does several. */
+  #spread(): void {
+    this.#patience = undefined;
+    for (let job = this.#first(); job !== undefined; job = this.#first()) {
+      const [least] = this.#threads.toSorted((a, b) => a.jobs.size - b.jobs.size);
+      job.startOn(
+        least === undefined || (least.jobs.size > 0 && this.#threads.length < MAX_WORKERS) ? this.#start() : least,
+      );
+    }
+  }
+
+  /** Takes the one that has waited longest. */
+  #first(): OpenJob | undefined {
+    const [job] = this.#waiting;
+    if (job !== undefined) this.#waiting.delete(job);
+    return job;
   }
 
   #start(): Thread {
@@ -139,18 +174,30 @@ export class WorkerPool implements AsyncDisposable {
     const thread: Thread = { worker, gate, isUp: false, jobs: new Map() };
     worker.on('online', () => {
       thread.isUp = true;
+      this.#serve();
     });
     worker.on('message', (message: FromWorker) => thread.jobs.get(message.job)?.onMessage(message));
     const fail = (error: Error): void => {
       this.#threads.splice(this.#threads.indexOf(thread), this.#threads.includes(thread) ? 1 : 0);
       for (const job of thread.jobs.values()) job.onFailure(error);
+      this.#spread();
     };
     worker.on('error', (error) => fail(error instanceof Error ? error : new Error(String(error))));
-    worker.on('exit', () => fail(new Error('the file worker has ended')));
+    worker.on('exit', () => fail(ended()));
     worker.unref();
     this.#threads.push(thread);
     return thread;
   }
+}
+
+function ended(): Error {
+  return new Error('the file worker has ended');
+}
+
+interface OpenJobOptions {
+  readonly signal: AbortSignal | undefined;
+  /** Called when it needs no thread any more. */
+  readonly left: (job: OpenJob) => void;
 }
 
 /** One job's end on the main thread. */
@@ -158,28 +205,38 @@ class OpenJob implements Disposable {
   readonly id: number;
   readonly cancel = new Int32Array(new SharedArrayBuffer(4));
   readonly result: Promise<unknown>;
-  readonly #thread: Thread;
-  readonly #signal: AbortSignal | undefined;
+  readonly #o: OpenJobOptions;
   readonly #data: Uint8Array[] = [];
   readonly #settle = Promise.withResolvers<unknown>();
+  /** What is to be told to the thread, as long as there is none. */
+  readonly #unsent: [ToWorker, readonly ArrayBuffer[]][] = [];
+  #thread: Thread | undefined;
   #wake = Promise.withResolvers<void>();
   settled = false;
   inFlight = 0;
 
-  constructor(id: number, thread: Thread, signal: AbortSignal | undefined) {
+  constructor(id: number, options: OpenJobOptions) {
     this.id = id;
-    this.#thread = thread;
-    this.#signal = signal;
+    this.#o = options;
     this.result = this.#settle.promise;
     // Whoever awaits it sees the failure; nobody may be waiting at this moment.
     this.result.catch(() => undefined);
+    options.signal?.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  startOn(thread: Thread): void {
+    this.#thread = thread;
     if (thread.jobs.size === 0) thread.worker.ref();
-    thread.jobs.set(id, { onMessage: (message) => this.#receive(message), onFailure: (error) => this.#fail(error) });
-    signal?.addEventListener('abort', this.#abort, { once: true });
+    thread.jobs.set(this.id, {
+      onMessage: (message) => this.#receive(message),
+      onFailure: (error) => this.fail(error),
+    });
+    for (const [message, transfer] of this.#unsent.splice(0)) thread.worker.postMessage(message, transfer);
   }
 
   send(message: ToWorker, transfer: readonly ArrayBuffer[] = []): void {
-    this.#thread.worker.postMessage(message, transfer);
+    if (this.#thread === undefined) this.#unsent.push([message, transfer]);
+    else this.#thread.worker.postMessage(message, transfer);
   }
 
   /** Settles once the job has taken some of what was sent. */
@@ -198,7 +255,7 @@ class OpenJob implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#signal?.removeEventListener('abort', this.#abort);
+    this.#o.signal?.removeEventListener('abort', this.#abort);
     this.#forget();
   }
 
@@ -206,15 +263,16 @@ class OpenJob implements Disposable {
 
   #receive(message: FromWorker): void {
     if (message.kind === 'result') this.#finish(() => this.#settle.resolve(message.value));
-    else if (message.kind === 'error') this.#fail(decodeError(message.error));
+    else if (message.kind === 'error') this.fail(decodeError(message.error));
     else if (message.kind === 'taken') this.inFlight -= message.bytes;
     else this.#data.push(message.data);
     this.#wake.resolve();
     this.#wake = Promise.withResolvers();
   }
 
-  #fail(error: Error): void {
-    const reason: unknown = this.#signal?.aborted === true && error instanceof Cancelled ? this.#signal.reason : error;
+  fail(error: Error): void {
+    const { signal } = this.#o;
+    const reason: unknown = signal?.aborted === true && error instanceof Cancelled ? signal.reason : error;
     this.#finish(() => this.#settle.reject(reason));
   }
 
@@ -226,8 +284,9 @@ class OpenJob implements Disposable {
   }
 
   #forget(): void {
-    this.#thread.jobs.delete(this.id);
-    if (this.#thread.jobs.size === 0) this.#thread.worker.unref();
+    const thread = this.#thread;
+    if (thread?.jobs.delete(this.id) === true && thread.jobs.size === 0) thread.worker.unref();
+    this.#o.left(this);
   }
 }
 
