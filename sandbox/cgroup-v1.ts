@@ -108,6 +108,7 @@ const readings = [
   ['memory', 'memory.oom_control'],
   ['cpuacct', 'cpuacct.usage'],
   ['blkio', 'blkio.throttle.io_service_bytes'],
+  ['pids', 'pids.events'],
 ] as const;
 
 /** Controller, file and value of every limit, in the order in which the kernel takes them. */
@@ -173,6 +174,7 @@ function readingsOf(texts: ReadonlyMap<string, string>): CgroupReadings {
     ...(cpuNs === undefined ? {} : { cpuMs: Number(cpuNs) / 1e6 }),
     ...(!counted ? {} : { ioReadBytes: sumOf(io, 'Read'), ioWriteBytes: sumOf(io, 'Write') }),
     oomKills: Number(/^oom_kill (\d+)$/m.exec(text('memory.oom_control') ?? '')?.[1] ?? 0),
+    refusedProcesses: Number(/^max (\d+)$/m.exec(text('pids.events') ?? '')?.[1] ?? 0),
   };
 }
 

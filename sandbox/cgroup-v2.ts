@@ -68,7 +68,7 @@ function enable(path: string): HelperCommand[] {
   return v2Controllers.map((name): HelperCommand => ['write', `${path}/cgroup.subtree_control`, `+${name}`, 'quiet']);
 }
 
-const readings = ['memory.peak', 'memory.events', 'cpu.stat', 'io.stat'] as const;
+const readings = ['memory.peak', 'memory.events', 'cpu.stat', 'io.stat', 'pids.events'] as const;
 
 function limitWrites(limits: ResourceLimits): [file: string, value: string][] {
   const { memoryBytes, memorySwapBytes, cpuShares, cpuPeriodUs, cpuQuotaUs, cpusetCpus, cpusetMems, pids } = limits;
@@ -110,6 +110,7 @@ function readingsOf(texts: ReadonlyMap<string, string>): CgroupReadings {
     ...(cpuUs === undefined ? {} : { cpuMs: Number(cpuUs) / 1000 }),
     ...(io === undefined ? {} : { ioReadBytes: sumOf(io, /rbytes=(\d+)/g), ioWriteBytes: sumOf(io, /wbytes=(\d+)/g) }),
     oomKills: Number(/^oom_kill (\d+)$/m.exec(text('memory.events'))?.[1] ?? 0),
+    refusedProcesses: Number(/^max (\d+)$/m.exec(text('pids.events'))?.[1] ?? 0),
   };
 }
 

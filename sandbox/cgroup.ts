@@ -39,6 +39,8 @@ export interface CgroupReadings {
   readonly ioReadBytes?: number;
   readonly ioWriteBytes?: number;
   readonly oomKills: number;
+  /** How often a process or thread was refused since there were as many as the limit allows. */
+  readonly refusedProcesses: number;
 }
 
 /** The part of a spec that matters to its cgroup. */
@@ -76,7 +78,7 @@ export const withoutCgroups: CgroupDriver = {
     limits: () => [],
     view: { type: 'none' },
     devices: 'unfiltered',
-    readings: () => ({ oomKills: 0 }),
+    readings: () => ({ oomKills: 0, refusedProcesses: 0 }),
   }),
   keyOf: () => '',
   [Symbol.dispose]: () => undefined,

@@ -8,25 +8,24 @@ import { exitStatusOf } from './exit-status.ts';
 import { helperError } from './helper-error.ts';
 import type { HelperProgram } from './helper-program.ts';
 import type { HelperFailure } from './helper-record.ts';
-import { HelperProcess } from './helper-process.ts';
+import { HelperProcess, type HelperOutcome } from './helper-process.ts';
 import { requireStepIds } from './id-map.ts';
 import { limitedView } from './limited-view.ts';
 import { nameFiles } from './name-files.ts';
 import type { NetworkPlan } from './network.ts';
 import type { Networks } from './open-networks.ts';
-import { ociConfig } from './oci-bundle.ts';
+import { ociConfig, type BundleCgroup } from './oci-bundle.ts';
 import { toOciProgram } from './oci-program.ts';
-import { lateFailure, runtimeFailure, silentFailure } from './oci-runtime-failure.ts';
+import type { OciRuntime } from './oci-runtime.ts';
+import { lateFailure, processLimitFailure, runtimeFailure, silentFailure } from './oci-runtime-failure.ts';
 import { runRecord, type RunRecords } from './run-records.ts';
+import type { RuntimeNeeds } from './runtime-needs.ts';
 import { openSocketProxies } from './socket-proxy.ts';
 
 /** What an executor by OCI runtime needs to know. It owns the networks and the cgroups. */
 export interface OciExecutorOptions {
   readonly helper: string;
-  /** Absolute path of runc, crun or another with their command line. */
-  readonly runtime: string;
-  /** Whether it can leave a container's cgroup for us to read (`run --keep`). */
-  readonly keep: 'known' | 'unknown';
+  readonly runtime: OciRuntime;
   /** For bundles and the runtime's own state; ours alone. */
   readonly directory: string;
   readonly scratch: string;
@@ -61,31 +60,33 @@ export class OciExecutor implements Executor, AsyncDisposable {
     o: { readonly output: OutputListener; readonly signal: AbortSignal | undefined },
   ): Promise<ExitStatus> {
     o.signal?.throwIfAborted();
+    const { runtime } = this.#o;
     refuseProc(spec);
     requireStepIds(spec);
     this.#o.networks.prepare(spec);
     await using proxies = await openSocketProxies(spec.mounts);
-    await using network = await this.#o.networks.take(spec);
+    await using network = await this.#o.networks.take(spec, runtime.kernel === 'own' ? 'taken' : 'kept');
     o.signal?.throwIfAborted();
     using bundle = new Bundle(this.#o.directory);
-    const { program, cgroup } = this.#prepare({ ...spec, mounts: proxies.mounts }, { bundle, network: network.plan });
+    const needs = runtime.needs(spec, network.plan);
+    const at = { bundle, needs, network: network.plan };
+    const { program, cgroup } = this.#prepare({ ...spec, mounts: proxies.mounts }, at);
     const stderr = new FirstWords();
     const output: OutputListener = (stream, chunk) => {
       if (stream === 'stderr') stderr.push(chunk);
       o.output(stream, chunk);
     };
     using _ = this.#o.records.add(runRecord(spec, cgroup));
-    const outcome = await HelperProcess.start(this.#o.helper, program).run(program.step, { ...o, output });
+    await using helper = HelperProcess.start(this.#o.helper, program);
+    const outcome = await helper.run(program.step, { ...o, output });
     for (const note of outcome.notes) this.#o.notes(note);
-    if (outcome.failure !== undefined) throw this.#helperFailure(outcome.failure, spec);
-    const failure = runtimeFailure(bundle.log(), spec.process);
-    if (failure !== undefined) throw failure;
-    const status = exitStatusOf(outcome.ended, cgroup.readings(outcome.readings), spec);
-    if (!bundle.hasStarted()) throw silentFailure(status, stderr.text);
-    const late =
-      status.kind === 'exited' && status.code === 1 ? lateFailure(stderr.text, spec.process.args) : undefined;
-    if (late !== undefined) throw late;
-    return status;
+    return this.#statusOf(outcome, {
+      spec,
+      cgroup,
+      log: bundle.log(),
+      container: bundle.container(),
+      stderr: stderr.text,
+    });
   }
 
   rest(): void {
@@ -94,29 +95,28 @@ export class OciExecutor implements Executor, AsyncDisposable {
 
   #prepare(
     spec: RuntimeSpec,
-    { bundle, network }: { readonly bundle: Bundle; readonly network: NetworkPlan },
+    { bundle, needs, network }: StepPlace,
   ): { readonly program: HelperProgram; readonly cgroup: CgroupPlan } {
-    const { scratch, userNamespace, syncSteps: sync, capabilities } = this.#o;
-    const cgroup = this.#o.cgroups.plan(spec);
-    const files = nameFiles(spec, network);
+    const { scratch, runtime, userNamespace, syncSteps: sync, capabilities, cgroups } = this.#o;
+    const cgroup = cgroups.plan(spec);
     const { program, rootfs, mounts } = toOciProgram(spec, {
-      command: bundle.command(this.#o),
+      command: bundle.command(runtime, needs.flags),
       scratch,
       cgroup,
+      cgroupMaker: runtime.cgroup,
       network,
-      files,
-      view: this.#o.cgroups.version === 'none' ? [] : limitedView(spec.resources),
+      files: nameFiles(spec, network),
+      view: cgroups.version === 'none' ? [] : limitedView(spec.resources),
+      hidden: needs.hidden,
     });
-    const { runtimePath: cgroupsPath } = cgroup;
-    const pids = cgroupsPath === undefined ? undefined : defaultPids();
     bundle.write(
       ociConfig(spec, {
         rootfs,
         mounts,
         network: network.namespace,
+        needs,
         userNamespace,
-        cgroupsPath,
-        pids,
+        cgroup: runtime.cgroup === 'helper' ? 'nothing' : bundleCgroup(cgroup),
         sync,
         capabilities,
       }),
@@ -124,10 +124,52 @@ export class OciExecutor implements Executor, AsyncDisposable {
     return { program, cgroup };
   }
 
+  /** @throws EXEC_NOT_STARTED, SANDBOX_FAILED where the step's program was not run, or not to its end. */
+  #statusOf(outcome: HelperOutcome, { spec, cgroup, log, container, stderr }: StepTraces): ExitStatus {
+    if (outcome.failure !== undefined) throw this.#helperFailure(outcome.failure, spec);
+    const readings = cgroup.readings(outcome.readings);
+    const status = exitStatusOf(outcome.ended, readings, spec);
+    // What a runtime says that died of it is no failure of its own, be it before the step has started.
+    if (status.kind === 'out-of-memory') return status;
+    const atLimit = readings.refusedProcesses > 0 && this.#o.runtime.kernel === 'own' && isFailure(status);
+    const failure = atLimit ? processLimitFailure(spec) : runtimeFailure(log, spec.process);
+    if (failure !== undefined) throw failure;
+    if (container === 'none') throw silentFailure(status, stderr);
+    const late = status.kind === 'exited' && status.code === 1 ? lateFailure(stderr, spec.process) : undefined;
+    if (late !== undefined) throw late;
+    return status;
+  }
+
   #helperFailure(failure: HelperFailure, spec: RuntimeSpec): BuildError {
     if (failure.command !== 'exec') return helperError(failure, spec.process.args);
-    return new BuildError('SANDBOX_FAILED', { step: `run ${this.#o.runtime}`, reason: `errno ${failure.errno}` });
+    return new BuildError('SANDBOX_FAILED', { step: `run ${this.#o.runtime.path}`, reason: `errno ${failure.errno}` });
   }
+}
+
+function isFailure(status: ExitStatus): boolean {
+  return status.kind !== 'exited' || status.code !== 0;
+}
+
+/** What a step's program is made for. */
+interface StepPlace {
+  readonly bundle: Bundle;
+  readonly needs: RuntimeNeeds;
+  readonly network: NetworkPlan;
+}
+
+/** What is left of a step, beside what the helper told. */
+interface StepTraces {
+  readonly spec: RuntimeSpec;
+  readonly cgroup: CgroupPlan;
+  /** The runtime's own. */
+  readonly log: string;
+  readonly container: 'made' | 'none';
+  /** Its beginning. */
+  readonly stderr: string;
+}
+
+function bundleCgroup({ runtimePath }: CgroupPlan): BundleCgroup {
+  return { path: runtimePath, pids: runtimePath === undefined ? undefined : defaultPids() };
 }
 
 /** The beginning of a stream as text; enough to know a line by. */
@@ -167,21 +209,11 @@ class Bundle implements Disposable {
     mkdirSync(join(this.#path, 'state'), { recursive: true, mode: 0o700 });
   }
 
-  /** With `--keep` the cgroup's counters can be read before it is removed, with everything else of the container. */
-  command({ runtime, keep }: OciExecutorOptions): readonly string[] {
-    const log = ['--log', join(this.#path, 'log'), '--log-format', 'json'];
-    const options = ['--pid-file', join(this.#path, 'pid'), ...(keep === 'known' ? ['--keep'] : [])];
-    return [
-      runtime,
-      '--root',
-      join(this.#path, 'state'),
-      ...log,
-      'run',
-      ...options,
-      '--bundle',
-      this.#path,
-      this.#name,
-    ];
+  command({ path, flags, runFlags }: OciRuntime, stepFlags: readonly string[]): readonly string[] {
+    const at = (name: string): string => join(this.#path, name);
+    const log = ['--log', at('log'), '--log-format', 'json'];
+    const options = ['--pid-file', at('pid'), ...runFlags, '--bundle', this.#path];
+    return [path, ...flags, ...stepFlags, '--root', at('state'), ...log, 'run', ...options, this.#name];
   }
 
   write(config: object): void {
@@ -195,8 +227,8 @@ class Bundle implements Disposable {
   }
 
   /** Whether there was a container: a runtime writes its process id down once it has made one. */
-  hasStarted(): boolean {
-    return existsSync(join(this.#path, 'pid'));
+  container(): 'made' | 'none' {
+    return existsSync(join(this.#path, 'pid')) ? 'made' : 'none';
   }
 
   [Symbol.dispose](): void {

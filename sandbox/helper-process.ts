@@ -21,7 +21,7 @@ export interface HelperOutcome {
  * One helper, which executes programs one after another: each is begun, and run when its step is known. It lives as long as its socket: closing
  * our half, or dying, ends the step and the helper, which cleans up behind itself.
  */
-export class HelperProcess {
+export class HelperProcess implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #socket: Socket;
   readonly #closed: Promise<string>;
@@ -117,6 +117,10 @@ export class HelperProcess {
     const end = await Promise.race([records.stays, this.#closed]);
     this.#rest();
     return end === undefined ? undefined : records.finish(end).failure;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dismiss();
   }
 
   /** Ends a helper that is not needed; settles when nothing is left of it. */

@@ -18,6 +18,8 @@ export interface MountSource {
   readonly slot: string;
   readonly make: readonly HelperCommand[];
   readonly kind: 'file' | 'directory' | 'like';
+  /** Those that the mount has then, for who mounts it once more. */
+  readonly attributes: string;
 }
 
 /** A root as a detached mount in `slot`. */
@@ -52,33 +54,38 @@ export function mountSource(mount: RuntimeMount, devices: DeviceAttribute, slots
   const slot = slots.next();
   const accessible = (access: 'read-only' | 'read-write'): string =>
     access === 'read-only' ? `ro,${devices}` : devices;
+  const withoutPrivileges = 'nosuid,nodev';
   switch (mount.type) {
     case 'snapshot': {
       const tree = slots.next();
-      const part: HelperCommand = ['part', slot, accessible(mount.access), tree, mount.path];
-      return { slot, make: [rootSource(tree, mount.root, ''), part], kind: 'like' };
+      const attributes = accessible(mount.access);
+      const part: HelperCommand = ['part', slot, attributes, tree, mount.path];
+      return { slot, make: [rootSource(tree, mount.root, ''), part], kind: 'like', attributes };
     }
-    case 'bind':
-      return { slot, make: [['bind', slot, accessible(mount.access), mount.source, mount.path]], kind: 'like' };
+    case 'bind': {
+      const attributes = accessible(mount.access);
+      return { slot, make: [['bind', slot, attributes, mount.source, mount.path]], kind: 'like', attributes };
+    }
     case 'tmpfs': {
       const size = mount.sizeBytes === undefined ? [] : [`size=${mount.sizeBytes}`];
       const make: HelperCommand = [
         'fs',
         slot,
         'tmpfs',
-        'nosuid,nodev',
+        withoutPrivileges,
         'fail',
         `mode=${mount.mode.toString(8)}`,
         ...size,
       ];
-      return { slot, make: [make], kind: 'directory' };
+      return { slot, make: [make], kind: 'directory', attributes: withoutPrivileges };
     }
     case 'file': {
       const owner = [mount.mode.toString(8), String(mount.uid), String(mount.gid)];
-      return { slot, make: [['file', slot, 'ro,nosuid,nodev', ...owner, mount.data]], kind: 'file' };
+      const attributes = `ro,${withoutPrivileges}`;
+      return { slot, make: [['file', slot, attributes, ...owner, mount.data]], kind: 'file', attributes };
     }
     case 'device':
-      return { slot, make: [deviceNode(slot, mount)], kind: 'file' };
+      return { slot, make: [deviceNode(slot, mount)], kind: 'file', attributes: 'nosuid,noexec' };
     case 'socket':
       invariant(false, 'a socket mount reached the program; the executor puts a proxy in its place');
   }

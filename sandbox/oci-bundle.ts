@@ -3,15 +3,16 @@ import { capabilityMask, expandCapabilities } from './capability-sets.ts';
 import { accessLetters, grantedDevices, type GrantedDevice } from './device-filter.ts';
 import { rlimitType } from './rlimits.ts';
 import { maskedPaths, readOnlyPaths } from './rootfs.ts';
-import type { ArgumentTest } from './seccomp-profile.ts';
+import type { OciMount, RuntimeNeeds } from './runtime-needs.ts';
+import { defaultErrno, type ArgumentTest } from './seccomp-profile.ts';
 import { seccompRules } from './seccomp.ts';
 
-/** A mount as config.json has it. */
-export interface OciMount {
-  readonly destination: string;
-  readonly type: string;
-  readonly source: string;
-  readonly options: readonly string[];
+/** The cgroup that a runtime makes. */
+export interface BundleCgroup {
+  /** Absent where the runtime may choose. */
+  readonly path: string | undefined;
+  /** Processes and threads that a step may have where its spec says nothing; absent where it has no cgroup. */
+  readonly pids: number | undefined;
 }
 
 /** What a bundle says beyond the spec: where things are on this machine. */
@@ -22,10 +23,10 @@ export interface BundlePlan {
   readonly network: 'own' | 'host';
   /** In a user namespace a sysfs cannot be mounted for a network that belongs to another one: the host's is shown instead. */
   readonly userNamespace: 'initial' | 'nested';
-  readonly cgroupsPath: string | undefined;
-  /** Processes and threads that a step may have where its spec says nothing; absent where it has no cgroup. */
-  readonly pids: number | undefined;
+  /** What the runtime is to do about the step's group; `nothing` where the helper has made it. */
+  readonly cgroup: BundleCgroup | 'nothing';
   readonly sync: 'suppress' | 'real';
+  readonly needs: RuntimeNeeds;
   /** What we have ourselves, as a bit mask: a runtime refuses to give more. */
   readonly capabilities: bigint;
 }
@@ -35,28 +36,32 @@ export function ociConfig(spec: RuntimeSpec, plan: BundlePlan): object {
   const confined = spec.confinement === 'default';
   return {
     ociVersion: '1.0.2',
-    process: ociProcess(spec, plan.capabilities),
+    process: ociProcess(spec, plan),
     root: { path: plan.rootfs, readonly: false },
     hostname: spec.hostname,
-    mounts: [...systemMounts(spec, plan), ...plan.mounts],
+    mounts: [...systemMounts(spec, plan), ...plan.needs.mounts, ...plan.mounts],
     linux: {
       // The helper has entered the network and the time namespace already: not every runtime knows the latter.
-      namespaces: ['pid', 'mount', 'ipc', 'uts', 'cgroup'].map((type) => ({ type })),
-      ...(plan.cgroupsPath === undefined ? {} : { cgroupsPath: plan.cgroupsPath }),
-      resources: ociResources(spec, plan.pids),
-      ...(confined ? { maskedPaths, readonlyPaths: readOnlyPaths, seccomp: ociSeccomp(spec, plan.sync) } : {}),
+      namespaces: [
+        ...['pid', 'mount', 'ipc', 'uts', 'cgroup'].map((type) => ({ type })),
+        ...(plan.needs.networkPath === undefined ? [] : [{ type: 'network', path: plan.needs.networkPath }]),
+      ],
+      ...ociCgroup(spec, plan.cgroup),
+      ...(confined ? { maskedPaths, readonlyPaths: readOnlyPaths } : {}),
+      ...(confined && plan.needs.filter === 'fits' ? { seccomp: ociSeccomp(spec, plan.sync) } : {}),
     },
   };
 }
 
-function ociProcess({ process }: RuntimeSpec, ours: bigint): object {
+function ociProcess({ process }: RuntimeSpec, { capabilities: ours, needs }: BundlePlan): object {
   const capabilities = expandCapabilities(process.capabilities).filter(
-    (name) => (capabilityMask([name]) & ours) !== 0n,
+    (name) => (capabilityMask([name]) & ours) !== 0n && !needs.unknownCapabilities.includes(name),
   );
   const { uid, gid, additionalGids } = process.user;
   return {
     terminal: false,
-    user: { uid, gid, additionalGids, umask: process.umask },
+    // In the kernel's order, which gVisor does not see to.
+    user: { uid, gid, additionalGids: additionalGids.toSorted((a, b) => a - b), umask: process.umask },
     args: process.args,
     env: process.env,
     cwd: process.cwd,
@@ -78,6 +83,8 @@ function ociProcess({ process }: RuntimeSpec, ours: bigint): object {
 
 function systemMounts(spec: RuntimeSpec, { userNamespace, network }: BundlePlan): OciMount[] {
   const nothing = ['nosuid', 'noexec', 'nodev'];
+  // As for our own steps: the group may not be there.
+  const terminals = userNamespace === 'initial' ? ['gid=5'] : [];
   const access = spec.confinement === 'default' ? 'ro' : 'rw';
   return [
     { destination: '/proc', type: 'proc', source: 'proc', options: nothing },
@@ -86,7 +93,7 @@ function systemMounts(spec: RuntimeSpec, { userNamespace, network }: BundlePlan)
       destination: '/dev/pts',
       type: 'devpts',
       source: 'devpts',
-      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', ...terminals],
     },
     {
       destination: '/dev/shm',
@@ -100,6 +107,14 @@ function systemMounts(spec: RuntimeSpec, { userNamespace, network }: BundlePlan)
       : { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...nothing, access] },
     { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...nothing, 'relatime', access] },
   ];
+}
+
+function ociCgroup(spec: RuntimeSpec, cgroup: BundlePlan['cgroup']): object {
+  if (cgroup === 'nothing') return {};
+  return {
+    ...(cgroup.path === undefined ? {} : { cgroupsPath: cgroup.path }),
+    resources: ociResources(spec, cgroup.pids),
+  };
 }
 
 function ociResources({ resources, confinement, mounts }: RuntimeSpec, defaultPids: number | undefined): object {
@@ -141,7 +156,7 @@ function ociSeccomp({ confinement, process: { capabilities } }: RuntimeSpec, syn
   });
   return {
     defaultAction: 'SCMP_ACT_ERRNO',
-    defaultErrnoRet: 1,
+    defaultErrnoRet: defaultErrno,
     architectures: architectures[process.arch] ?? [],
     syscalls,
   };

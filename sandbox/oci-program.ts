@@ -1,12 +1,13 @@
 import type { RuntimeMount, RuntimeSpec } from '../src/core/executor.ts';
 import type { CgroupPlan } from './cgroup.ts';
-import type { HelperCommand, HelperProgram } from './helper-program.ts';
+import type { HelperCommand, HelperProgram, HelperStart } from './helper-program.ts';
 import type { ReplacedFile } from './limited-view.ts';
 import { mountSource, nameFileMounts, rootSource, SlotCounter, textMount, type MountSource } from './mount-source.ts';
 import type { NetworkPlan } from './network.ts';
-import type { OciMount } from './oci-bundle.ts';
+import { systemPath, type OciRuntime } from './oci-runtime.ts';
 import { noCoreDumps } from './rlimits.ts';
-import { thawToKill } from './step-starts.ts';
+import type { OciMount } from './runtime-needs.ts';
+import { thawToKill, toStepStart } from './step-starts.ts';
 import { workingDirectory } from './step-program.ts';
 
 /** What a step run by an OCI runtime needs of this machine. */
@@ -16,10 +17,13 @@ export interface OciPlan {
   /** An empty directory of the host; all that the runtime is to mount lies below it, in a mount namespace of its own. */
   readonly scratch: string;
   readonly cgroup: CgroupPlan;
+  readonly cgroupMaker: OciRuntime['cgroup'];
   readonly network: NetworkPlan;
   readonly files: { readonly hosts: string; readonly resolvConf: string };
   /** Files of /proc and /sys that follow the step's limits. */
   readonly view: readonly ReplacedFile[];
+  /** Directories that are to look empty to the runtime. */
+  readonly hidden: readonly string[];
 }
 
 interface OciMountSource extends MountSource {
@@ -44,20 +48,16 @@ export function toOciProgram(spec: RuntimeSpec, plan: OciPlan): OciStep {
   // Over files of the runtime's own /proc and /sys, which are there: these need no mount point.
   const all = [...plan.view.map(({ path, text }) => mountOf(textMount(path, text, 0o444), slots)), ...mounts];
   const system = ['/proc', '/sys', '/dev'].map((path): HelperCommand => ['stub', root, path, 'real-directory']);
-  const { scratch, cgroup, network, command } = plan;
+  const hidden = plan.hidden.flatMap((path) => hide(path, slots.next()));
+  const { scratch, network, command } = plan;
   return {
     rootfs: `${scratch}/rootfs`,
-    mounts: all.map(({ slot, destination }) => bindMount(`${scratch}/mount-${slot}`, destination)),
+    mounts: all.map((mount) => bindMount(scratch, mount)),
     program: {
-      keeper: [
-        ...thawToKill(cgroup),
-        ['spawn', ['mount', 'pid', 'time', ...network.born].join(','), ''],
-        ...cgroup.after,
-        ...cgroup.directories.map((path): HelperCommand => ['rmdir', path]),
-      ],
-      prelude: [],
+      ...startOf(plan),
       step: [
         ...network.join,
+        ...(plan.cgroupMaker === 'helper' ? plan.cgroup.limits(spec.resources) : []),
         ['private'],
         ['scratch', scratch],
         rootSource(root, spec.root, ''),
@@ -70,17 +70,37 @@ export function toOciProgram(spec: RuntimeSpec, plan: OciPlan): OciStep {
         ['settle'],
         ['fs', proc, 'proc', 'nosuid,nodev,noexec', 'fail'],
         ['cover', proc, '/proc'],
+        ...hidden,
         noCoreDumps,
-        ['exec', String(command.length), ...command, 'PATH=/usr/sbin:/usr/bin:/sbin:/bin'],
+        ['exec', String(command.length), ...command, `PATH=${systemPath}`],
       ],
     },
   };
+}
+
+function startOf({ cgroup, cgroupMaker, network }: OciPlan): HelperStart {
+  const born = ['mount', 'pid', 'time', ...network.born] as const;
+  if (cgroupMaker === 'helper') return toStepStart(cgroup, born);
+  const made = cgroup.directories.map((path): HelperCommand => ['rmdir', path]);
+  return {
+    keeper: [...thawToKill(cgroup), ['spawn', born.join(','), ''], ...cgroup.after, ...made],
+    prelude: [],
+  };
+}
+
+function hide(path: string, slot: string): HelperCommand[] {
+  return [
+    ['fs', slot, 'tmpfs', 'nosuid,nodev,noexec', 'fail'],
+    ['cover', slot, path],
+  ];
 }
 
 function mountOf(mount: RuntimeMount, slots: SlotCounter): OciMountSource {
   return { destination: mount.destination, ...mountSource(mount, 'nodev', slots) };
 }
 
-function bindMount(source: string, destination: string): OciMount {
-  return { destination, type: 'bind', source, options: ['bind'] };
+/** With all attributes: runc leaves those that the source has, crun takes away what is not named. */
+function bindMount(scratch: string, { slot, destination, attributes }: OciMountSource): OciMount {
+  const options = ['bind', ...attributes.split(',').filter(Boolean)];
+  return { destination, type: 'bind', source: `${scratch}/mount-${slot}`, options };
 }

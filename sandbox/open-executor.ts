@@ -1,12 +1,9 @@
-import { execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { promisify } from 'node:util';
-import { BuildError, isErrno, messageOf } from '../src/core/error.ts';
+import { join } from 'node:path';
 import type { Executor } from '../src/core/executor.ts';
 import { NativeExecutor } from './executor-native.ts';
 import { OciExecutor } from './executor-oci.ts';
-import { findProgram, isExecutable } from './find-program.ts';
+import { openRuntime } from './oci-runtime.ts';
 import { Networks, type NetworkDriverName } from './open-networks.ts';
 import { ownCapabilities } from './own-capabilities.ts';
 import { hasOneId } from './id-map.ts';
@@ -53,15 +50,11 @@ export async function openExecutor(request: ExecutorRequest): Promise<Executor &
   if (request.runtime === undefined || request.runtime === 'native') {
     return new NativeExecutor({ ...common, cgroups: openCgroups(notes) });
   }
-  const runtime = findRuntime(request.runtime);
-  const keep = (await helpOf(runtime)).includes('--keep') ? 'known' : 'unknown';
-  const directory = join(request.stateDir, 'runtime');
   return new OciExecutor({
     ...common,
+    runtime: await openRuntime(request.runtime),
     cgroups: openCgroups(notes),
-    runtime,
-    keep,
-    directory,
+    directory: join(request.stateDir, 'runtime'),
     capabilities: ownCapabilities(),
   });
 }
@@ -73,26 +66,4 @@ function onceEach(tell: (text: string) => void): (text: string) => void {
     if (!told.has(text)) tell(text);
     told.add(text);
   };
-}
-
-function findRuntime(name: string): string {
-  const isPath = name.includes('/');
-  const found = isPath ? resolve(name) : findProgram(name);
-  if (found !== undefined && isExecutable(found)) return found;
-  throw runtimeMissing(name, isPath ? 'it is no program' : 'it is not in PATH');
-}
-
-/** Whatever it answers: one that knows no help is asked for nothing special. */
-async function helpOf(runtime: string): Promise<string> {
-  try {
-    return (await promisify(execFile)(runtime, ['run', '--help'], { env: {} })).stdout;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'EACCES', 'ENOEXEC', 'ELOOP')) throw runtimeMissing(runtime, messageOf(error));
-    return '';
-  }
-}
-
-function runtimeMissing(name: string, reason: string): BuildError {
-  const remedy = 'install it, give its path, or leave out --runtime';
-  return new BuildError('KERNEL_FEATURE_MISSING', { feature: `the OCI runtime ${name}`, reason, remedy });
 }

@@ -45,12 +45,16 @@ export class Networks implements AsyncDisposable {
     if (this.#given(spec) === undefined) this.#open().catch(() => undefined);
   }
 
-  /** A network for one step. @throws SANDBOX_FAILED where none can be made although the first one could */
-  async take(spec: NetworkUse): Promise<TakenNetwork> {
+  /**
+   * A network for one step; `taken`: what runs the step takes the addresses away from it.
+   * @throws SANDBOX_FAILED where none can be made although the first one could
+   */
+  async take(spec: NetworkUse, addresses: 'kept' | 'taken' = 'kept'): Promise<TakenNetwork> {
     const only = this.#given(spec);
     if (only !== undefined) return this.#share(only);
     const outside = await this.#open();
-    if (typeof outside !== 'string') return outside.take(spec.process.capabilities === 'all' ? 'once' : 'again');
+    const wear = addresses === 'taken' || spec.process.capabilities === 'all' ? 'once' : 'again';
+    if (typeof outside !== 'string') return outside.take(wear);
     return this.#share({ plan: hostNetwork, note: `${this.#request.driver} does not work here: ${outside}` });
   }
 

@@ -14,7 +14,7 @@ import type { ReplacedFile } from './limited-view.ts';
 import type { NetworkPlan } from './network.ts';
 import { noCoreDumps, rlimitNumber, rlimitValue } from './rlimits.ts';
 import { maskedPaths, readOnlyPaths } from './rootfs.ts';
-import { toStepStart } from './step-starts.ts';
+import { stepNamespaces, toStepStart } from './step-starts.ts';
 import { systemMounts, type PreparedMount } from './system-mounts.ts';
 
 /** What this machine contributes to a step, beside the spec. */
@@ -44,7 +44,7 @@ export function toStepProgram(spec: RuntimeSpec, plan: StepPlan): HelperProgram 
     ...[...nameFileMounts(plan.files), ...spec.mounts].map((mount) => specMount(mount, devices, slots)),
   ];
   return {
-    ...toStepStart(plan.cgroup, plan.network.born),
+    ...toStepStart(plan.cgroup, [...stepNamespaces, ...plan.network.born]),
     step: [
       ...plan.network.join,
       ...plan.cgroup.limits(spec.resources),

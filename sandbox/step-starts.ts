@@ -18,11 +18,14 @@ interface StartNeed {
   readonly born: NetworkPlan['born'];
 }
 
-/** The commands of a beginning: the same for all steps that are isolated alike. */
-export function toStepStart(cgroup: CgroupPlan, born: NetworkPlan['born']): HelperStart {
-  const namespaces = ['mount', 'pid', 'uts', 'ipc', 'time', ...born].join(',');
+/** The namespaces that every step is born into. */
+export const stepNamespaces = ['mount', 'pid', 'uts', 'ipc', 'time'] as const;
+
+/** The commands of a beginning in these namespaces: the same for all steps that are isolated alike. */
+export function toStepStart(cgroup: CgroupPlan, namespaces: readonly string[]): HelperStart {
+  const spawn: HelperCommand = ['spawn', namespaces.join(','), cgroup.into ?? ''];
   return {
-    keeper: [...thawToKill(cgroup), ...cgroup.before, ['spawn', namespaces, cgroup.into ?? ''], ...cgroup.after],
+    keeper: [...thawToKill(cgroup), ...cgroup.before, spawn, ...cgroup.after],
     prelude: cgroup.join.map((path) => ['join', path] as const),
   };
 }
@@ -100,7 +103,7 @@ export class StepStarts implements AsyncDisposable {
 
   #begin({ spec, born }: StartNeed): StepStart {
     const cgroup = this.#cgroups.plan(spec);
-    const helper = this.#begun(toStepStart(cgroup, born));
+    const helper = this.#begun(toStepStart(cgroup, [...stepNamespaces, ...born]));
     return { cgroup, helper, [Symbol.asyncDispose]: () => this.#giveBack(helper) };
   }
 

@@ -53,7 +53,7 @@ export const commonFlags: readonly AnyFlag<CommonFlags>[] = [
     value: 'native|NAME|PATH',
     env: ['TSBUILD_RUNTIME'],
     field: 'runtime',
-    doc: 'what runs RUN steps: our own sandbox, or an OCI runtime (default: native)',
+    doc: 'what runs RUN steps: our own sandbox, or an OCI runtime such as runc, crun or runsc (default: native)',
     parse: (texts) => {
       if (last(texts) === '') throw usageError('--runtime needs a value');
       return last(texts);

@@ -13,7 +13,7 @@ import { validateLayout, type ValidImage } from '../support/validate-layout.ts';
 
 const fixture = (name: string): string => join(import.meta.dirname, 'fixtures', name);
 
-const needs = ['root', 'skopeo', 'docker-registry', 'busybox', 'cc', 'setpriv', 'newuidmap', 'runc'];
+const needs = ['root', 'skopeo', 'docker-registry', 'busybox', 'cc', 'setpriv', 'newuidmap', 'runc', 'crun', 'runsc'];
 
 describeWith(needs, 'e2e rootless', () => {
   let registry: BusyboxRegistry;
@@ -57,11 +57,36 @@ describeWith(needs, 'e2e rootless', () => {
     },
   );
 
+  it('crun, as root: every instruction and kind of file comes to the same image', async () => {
+    const [native, crun] = [await buildAs('root', []), await buildAs('root', ['--runtime=crun'])];
+    expect(identity(crun)).toEqual(identity(native));
+  });
+  it('runsc, as root: every instruction comes to the same image, but for what gVisor has not', async () => {
+    const text = await readFile(temp.at('context/Dockerfile'), 'utf8');
+    const without = [/^RUN set-attribute[^]*?\n(?=RUN)/m, / && mkfifo \S+/, / \/proc\/sys\/kernel\/domainname/];
+    await writeFile(
+      temp.at('context/for-gvisor'),
+      without.reduce((rest, each) => rest.replace(each, ''), text),
+    );
+    const native = await buildAs('root', [], 'for-gvisor');
+    expect(identity(await buildAs('root', ['--runtime=runsc'], 'for-gvisor'))).toEqual(identity(native));
+  });
+
   it('rootless: without a range of ids, files of root come to the same image', async () => {
     const text = 'FROM busybox\nCOPY plain.txt /\nRUN rm -r /var && mkdir /var && chmod 4755 /plain.txt\n';
     await writeFile(temp.at('context/only-root'), text);
     const [root, lone] = await Promise.all([buildAs('root', [], 'only-root'), buildAs('lone-user', [], 'only-root')]);
     expect(identity(lone)).toEqual(identity(root));
+  });
+
+  it.each(['runc', 'crun', 'runsc'])('rootless: without a range of ids, %s runs steps of root', async (runtime) => {
+    await writeFile(temp.at('context/only-root-runs'), 'FROM busybox\nRUN id -u > /id && ls /sys/class/net > /net\n');
+    const file = 'only-root-runs';
+    const [native, lone] = [
+      await buildAs('root', [], file),
+      await buildAs('lone-user', [`--runtime=${runtime}`], file),
+    ];
+    expect(lone.layers.map(({ names }) => names)).toEqual(native.layers.map(({ names }) => names));
   });
 
   it('rootless: without a range of ids, a build says what will not work', async () => {
@@ -71,13 +96,16 @@ describeWith(needs, 'e2e rootless', () => {
     expect(stderr.match(/root is the only user of steps/g)).toHaveLength(1);
   });
 
-  it('rootless: runc runs the steps as well, and comes to the same image', async () => {
-    const isolated = 'RUN --network=none ls /sys/class/net > /net && ! mkdir /sys/x && id > /id';
-    await writeFile(temp.at('context/by-runc'), `FROM busybox\n${isolated}\nUSER app\nRUN id > /tmp/id\n`);
-    const root = await buildAs('root', [], 'by-runc');
-    const user = await buildAs('user', ['--runtime=runc'], 'by-runc');
-    expect(identity(user)).toEqual(identity(root));
-  });
+  it.each(['runc', 'crun', 'runsc'])(
+    'rootless: %s runs the steps as well, and comes to the same image',
+    async (runtime) => {
+      const isolated = 'RUN --network=none ls /sys/class/net > /net && ! mkdir /sys/x && id > /id';
+      await writeFile(temp.at('context/by-runtime'), `FROM busybox\n${isolated}\nUSER app\nRUN id > /tmp/id\n`);
+      const root = await buildAs('root', [], 'by-runtime');
+      const user = await buildAs('user', [`--runtime=${runtime}`], 'by-runtime');
+      expect(identity(user)).toEqual(identity(root));
+    },
+  );
 
   /** Builds a Dockerfile that cannot be built. */
   async function failAs(person: Person, dockerfile: string): Promise<ProgramResult> {

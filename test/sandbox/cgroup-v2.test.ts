@@ -67,12 +67,13 @@ describe('cgroup v2: plan', () => {
   it.each(['..', '/', 'a/../../b'])('parent %j is refused', async (cgroupParent) => {
     await expect(planOf({ cgroupParent })).rejects.toMatchObject({ code: 'PATH_INVALID' });
   });
-  it('readings: peak, time, input and output, kills', async () => {
+  it('readings: peak, time, input and output, kills, refusals', async () => {
     const { readings } = await planOf({});
     const texts = new Map([
       ['memory.peak', '4096\n'],
       ['memory.events', 'low 0\nhigh 0\nmax 3\noom 1\noom_kill 2\n'],
       ['cpu.stat', 'usage_usec 1500\nuser_usec 1000\n'],
+      ['pids.events', 'max 4\n'],
       ['io.stat', '8:0 rbytes=10 wbytes=20 rios=1 wios=1 dbytes=0 dios=0\n8:16 rbytes=1 wbytes=2 rios=1 wios=1\n'],
     ]);
     expect(readings(texts)).toEqual({
@@ -81,8 +82,9 @@ describe('cgroup v2: plan', () => {
       ioReadBytes: 11,
       ioWriteBytes: 22,
       oomKills: 2,
+      refusedProcesses: 4,
     });
-    expect(readings(new Map())).toEqual({ oomKills: 0 });
+    expect(readings(new Map())).toEqual({ oomKills: 0, refusedProcesses: 0 });
   });
 });
 

@@ -207,3 +207,25 @@ describeWith(['root', 'overlay', 'busybox', 'setpriv', 'ip', 'pasta', 'slirp4net
     ]);
   });
 });
+
+describeWith(['root', 'overlay', 'busybox', 'ip', 'nft', 'slirp4netns', 'runsc'], 'networks of gVisor', () => {
+  let directory = '';
+  beforeAll(async () => {
+    await buildDist();
+    directory = await mkdtemp(join(tmpdir(), 'tsbuild-network-'));
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  const uplink =
+    'ip link add uplink type veth peer name far; ip addr add 192.0.2.1/24 dev uplink; ip link set dev uplink up;' +
+    'ip link set dev far up; ip route add default via 192.0.2.9;';
+  it.each([
+    ['bridge', ''],
+    ['slirp4netns', uplink],
+  ])('%s: its own stack reaches the host, step after step', async (driver, setUp) => {
+    const script = 'nc gate $PORT; ls /sys/class/net';
+    const { outcomes } = await onHost(`${setUp} RUNTIME=runsc ${steps} ${directory} ${driver} 2x '${script}'`);
+    expect(outcomes[0]?.notes).toEqual([]);
+    expect(outcomes[0]?.steps).toEqual(Array(2).fill(expect.stringMatching(/^[0-9.]+\neth0\nlo\n$/)));
+  });
+});

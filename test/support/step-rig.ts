@@ -30,7 +30,7 @@ export interface StepRig extends AsyncDisposable {
 }
 
 const applets = `[ awk cat chmod chown cut dd echo env false find getent grep head hostname id ifconfig kill ln ls mkdir mkfifo mknod mount mv
-  nc ps pwd readlink rm rmdir sed seq setsid sh sleep sort stat sync tail test touch tr true umount uname unshare wc yes`;
+  nc nproc ps pwd readlink rm rmdir sed seq setsid sh sleep sort stat sync tail test touch tr true umount uname unshare wc yes`;
 
 /** Makes a root with busybox, /etc/passwd and /etc/group, whose directories have an old mtime; all of it in `directory`. */
 export async function openStepRig(directory: string = tmpdir()): Promise<StepRig> {
