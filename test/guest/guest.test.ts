@@ -11,16 +11,18 @@ const files = [
   'test/guest/inside',
   'test/sandbox/cgroup-',
   'test/sandbox/executor-native',
+  'test/sandbox/executor-oci',
   'test/security/step-escapes',
 ];
 const names = [
   'a group that systemd has delegated',
   'cgroup (v2: kernel|limits|control > v2)',
   'executor: native > (memory|pids|usage|/proc|namespaces|devices):',
+  'executor: crun > (memory|pids|devices):',
   'as (root|an ordinary user): (nothing that is tried|CVE-2025-31133)',
 ];
 
-describeWith(['root', 'busybox', 'cc', 'mkfs.ext4', 'qemu-system-x86_64', 'setpriv'], 'guest', () => {
+describeWith(['root', 'busybox', 'cc', 'mkfs.ext4', 'qemu-system-x86_64', 'setpriv', 'runc', 'crun'], 'guest', () => {
   beforeAll(buildDist);
   it(
     'steps keep their promises under an older kernel with cgroups of version 2 only',
