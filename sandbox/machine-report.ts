@@ -2,6 +2,7 @@ import { isBuildError } from '../src/core/error.ts';
 import { probeCapabilities, userNamespaces, type Capability } from './capabilities.ts';
 import { findProgram } from './find-program.ts';
 import { helperPath } from './helper-path.ts';
+import { openRuntime } from './oci-runtime.ts';
 import { Networks, type NetworkDriverName } from './open-networks.ts';
 import { insideUserNamespace } from './user-namespace.ts';
 
@@ -37,7 +38,7 @@ export async function reportMachine(request: MachineReportRequest): Promise<Mach
   const rootless = process.geteuid?.() === 0 ? [] : [notEntered()];
   const blocked = helper.state === 'missing' || rootless.length > 0;
   const probed = blocked ? [...rootless, ...userNamespaces().slice(1)] : await probeCapabilities(request.directory);
-  const capabilities = [helper, ...probed, ...programs()];
+  const capabilities = [helper, ...probed, ...programs(), ...(await askedRuntime(request.runtime))];
   const verdict = capabilities.some(({ need, state }) => need === 'required' && state === 'missing')
     ? 'cannot-build'
     : 'can-build';
@@ -76,7 +77,7 @@ const usefulPrograms = [
     use: 'a network of their own for steps without root',
     remedy: 'apt-get install passt slirp4netns',
   },
-  { names: ['runc', 'crun'], use: '--runtime', remedy: 'apt-get install runc' },
+  { names: ['runc', 'crun', 'runsc'], use: '--runtime', remedy: 'apt-get install runc' },
 ] as const;
 
 function programs(): readonly Capability[] {
@@ -86,6 +87,19 @@ function programs(): readonly Capability[] {
     if (found.length > 0) return { ...about, state: 'available', detail: found.join(', ') };
     return { ...about, state: 'missing', detail: 'not in PATH', remedy };
   });
+}
+
+/** The OCI runtime that was asked for. */
+async function askedRuntime(name: string | undefined): Promise<readonly Capability[]> {
+  if (name === undefined || name === 'native') return [];
+  const about = { name: 'runtime', use: `--runtime ${name}`, need: 'required' } as const;
+  try {
+    return [{ ...about, state: 'available', detail: (await openRuntime(name)).path }];
+  } catch (error) {
+    if (!isBuildError(error, 'KERNEL_FEATURE_MISSING')) throw error;
+    const { reason, remedy = '' } = error.detail;
+    return [{ ...about, state: 'missing', detail: reason, remedy }];
+  }
 }
 
 async function choices(

@@ -11,7 +11,7 @@ import { describeWith } from '../support/requires.ts';
 
 const fixture = new URL('fixtures/run-step.ts', import.meta.url).pathname;
 
-describeWith(['root', 'overlay', 'busybox'], 'a builder that is killed', () => {
+describeWith(['root', 'overlay', 'busybox', 'runc', 'crun', 'runsc'], 'a builder that is killed', () => {
   beforeAll(buildDist);
   let directory = '';
   beforeEach(async () => {
@@ -21,6 +21,13 @@ describeWith(['root', 'overlay', 'busybox'], 'a builder that is killed', () => {
 
   it('SIGKILL of node: leaves no process, no mount, no cgroup', async () => {
     const { node, mark } = await startStep(directory, (seconds) => `setsid sleep ${seconds} & sleep ${seconds}`);
+    node.kill('SIGKILL');
+    await once(node, 'close');
+    await eventually(() => expect(leftovers(mark, node.pid)).toEqual([]));
+  });
+  it.each(['runc', 'crun', 'runsc'])('SIGKILL of node: leaves nothing of a step that %s runs', async (runtime) => {
+    const env = { ...process.env, RUNTIME: runtime };
+    const { node, mark } = await startStep(directory, (seconds) => `sleep ${seconds} & sleep ${seconds}`, { env });
     node.kill('SIGKILL');
     await once(node, 'close');
     await eventually(() => expect(leftovers(mark, node.pid)).toEqual([]));
@@ -50,7 +57,7 @@ describeWith(['root', 'overlay', 'busybox'], 'a builder that is killed', () => {
 async function startStep(
   directory: string,
   script: (mark: string) => string,
-  o: { readonly detached?: boolean } = {},
+  o: { readonly detached?: boolean; readonly env?: NodeJS.ProcessEnv } = {},
 ): Promise<{ readonly node: ChildProcess; readonly mark: string }> {
   const mark = `86${process.pid}.${Math.trunc(Math.random() * 1e6)}`;
   const node = spawn(process.execPath, [fixture, directory, `echo up; ${script(mark)}`], {

@@ -39,7 +39,7 @@ async function doctor(...before: readonly [string, ...string[]]): Promise<{ stat
 const choiceOf = ({ choices }: MachineReport, name: string): string | undefined =>
   choices.find((each) => each.name === name)?.choice;
 
-describeWith(['root', 'overlay', 'cc', 'setpriv', 'unshare'], 'doctor on this machine', () => {
+describeWith(['root', 'overlay', 'cc', 'setpriv', 'unshare', 'crun'], 'doctor on this machine', () => {
   let directory = '';
   beforeAll(async () => {
     await buildDist();
@@ -60,6 +60,13 @@ describeWith(['root', 'overlay', 'cc', 'setpriv', 'unshare'], 'doctor on this ma
     const report = await reportMachine({ directory, snapshotter: 'copy', runtime: 'crun' });
     expect([choiceOf(report, 'snapshotter'), choiceOf(report, 'runtime')]).toEqual(['copy', 'crun']);
     expect(choiceOf(report, 'sync')).toBe('suppressed');
+    const without = await reportMachine({ directory, runtime: 'nosuch' });
+    expect(without.verdict).toBe('cannot-build');
+    expect(without.capabilities.at(-1)).toMatchObject({
+      name: 'runtime',
+      state: 'missing',
+      detail: 'it is not in PATH',
+    });
     expect(choiceOf(await reportMachine({ directory, syncSteps: 'real' }), 'sync')).toBe('real');
   });
   it('ordinary user: the features are tried in a namespace of its own', async () => {
