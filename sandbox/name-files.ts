@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { isErrno } from '../src/core/error.ts';
 import type { RuntimeSpec } from '../src/core/executor.ts';
+import { lookupText } from './lookup-text.ts';
 import type { NetworkPlan } from './network.ts';
 import { hostsFile, namesServer, resolvConf } from './rootfs.ts';
 
@@ -27,14 +26,5 @@ export function nameServerReach(): 'reachable' | 'loopback-only' {
 }
 
 function resolvers(): { readonly host: string; readonly upstream: string | undefined } {
-  return { host: readText('/etc/resolv.conf') ?? '', upstream: readText('/run/systemd/resolve/resolv.conf') };
-}
-
-function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return undefined;
-    throw error;
-  }
+  return { host: lookupText('/etc/resolv.conf') ?? '', upstream: lookupText('/run/systemd/resolve/resolv.conf') };
 }

@@ -1,9 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { getSystemErrorMap } from 'node:util';
-import { isErrno } from '../src/core/error.ts';
 import type { HelperCommand } from './helper-program.ts';
 import type { HelperFailure } from './helper-record.ts';
 import { HelperProcess } from './helper-process.ts';
+import { lookupText } from './lookup-text.ts';
 import type { NetworkPlan } from './network.ts';
 
 /** What a kept network namespace is made of, and how steps see it. */
@@ -57,12 +56,7 @@ export class NetworkNamespace implements AsyncDisposable {
 
   /** A kernel without IPv6 has no files about it. */
   #read(name: string): string {
-    try {
-      return readFileSync(`${this.#directory}/net/${name}`, 'utf8');
-    } catch (error) {
-      if (isErrno(error, 'ENOENT')) return '';
-      throw error;
-    }
+    return lookupText(`${this.#directory}/net/${name}`) ?? '';
   }
 }
 
