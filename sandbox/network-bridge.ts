@@ -2,7 +2,9 @@ import { mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno, messageOf } from '../src/core/error.ts';
 import { tryLock, type FileLock } from './file-lock.ts';
-import { forwardingObstacle } from './forwarding.ts';
+import { dockerChain, pairPrefix, pairTable } from './firewall.ts';
+import { readForwarding } from './forwarding.ts';
+import { lookupText } from './lookup-text.ts';
 import { NetworkNamespace } from './network-namespace.ts';
 import type { NetworkDriver } from './network-pool.ts';
 import {
@@ -25,8 +27,6 @@ export interface BridgeRequest {
 }
 
 const candidates = ['10.209.0.0/22', '10.217.0.0/22', '172.30.208.0/22', '172.22.208.0/22', '192.168.208.0/22'];
-/** Our interfaces of the host; the rest of the name is the address of its subnet. */
-const prefix = 'tsb';
 /** A pair has a subnet of four addresses: its own, the host's end, the step's end, and that for all. */
 const pairSize = 4;
 
@@ -36,32 +36,41 @@ const pairSize = 4;
  * @returns the driver, or why it would not lead outside.
  */
 export async function openBridge(request: BridgeRequest): Promise<NetworkDriver | string> {
-  const obstacle = await forwardingObstacle(request.nft);
-  if (obstacle !== undefined) return obstacle;
   const routes = readFileSync('/proc/net/route', 'utf8');
+  const uplink = defaultInterface(routes);
+  const forwarding = await readForwarding(request.nft, uplink);
+  if (forwarding.kind === 'blocked') return forwarding.why;
   const subnet = freeSubnet(routes);
   if (subnet === undefined) return `all of ${candidates.join(', ')} are in use`;
-  const uplink = defaultInterface(routes);
   if (uplink === undefined && hasIpv6Route()) return 'the host reaches the outside by IPv6 only';
-  const mtu = uplink === undefined ? '1500' : readFileSync(`/sys/class/net/${uplink}/mtu`, 'utf8').trim();
+  const mtu = readMtu(uplink);
   const addresses = new AddressPool(request.directory, subnet);
+  const { table, name } = dockerChain;
+  const overruled = forwarding.kind === 'docker-policy' ? [table, name, uplink ?? ''] : [];
   return {
     name: 'bridge',
     make: async () => {
       const lease = addresses.lease();
-      return typeof lease === 'string' ? lease : makeNamespace(request.helper, lease, mtu);
+      return typeof lease === 'string' ? lease : makeNamespace(request.helper, { lease, mtu, overruled });
     },
   };
 }
 
-async function makeNamespace(helper: string, lease: Lease, mtu: string): Promise<NetworkNamespace | string> {
+interface Pair {
+  readonly lease: Lease;
+  readonly mtu: string;
+  /** A foreign chain whose policy is overruled, and the interface that leads outside; empty where none has to be. */
+  readonly overruled: readonly string[];
+}
+
+async function makeNamespace(helper: string, { lease, mtu, overruled }: Pair): Promise<NetworkNamespace | string> {
   const gateway = formatAddress(lease.base + 1);
   const address = formatAddress(lease.base + 2);
-  const name = `${prefix}${lease.base.toString(16).padStart(8, '0')}`;
+  const name = `${pairPrefix}${lease.base.toString(16).padStart(8, '0')}`;
   return NetworkNamespace.make({
     helper,
     commands: [
-      ['network-nat', `tsbuild-${name}`, name, address],
+      ['network-nat', pairTable(name), name, address, ...overruled],
       ['network-pair', name, `${address}/30`, gateway, mtu],
     ],
     plan: { hostAddress: gateway },
@@ -111,17 +120,18 @@ class AddressPool {
 
 /** One that no route of the host leads to, but for those of other builds. */
 function freeSubnet(routes: string): Subnet | undefined {
-  const taken = parseRoutes(routes).filter((route) => !route.interface.startsWith(prefix));
+  const taken = parseRoutes(routes).filter((route) => !route.interface.startsWith(pairPrefix));
   const subnets = candidates.flatMap((text) => parseSubnet(text) ?? []);
   return subnets.find((subnet) => !taken.some((route) => overlap(route, subnet)));
 }
 
 function hasIpv6Route(): boolean {
-  try {
-    const lines = readFileSync('/proc/net/ipv6_route', 'utf8').split('\n');
-    return lines.some((line) => /^0{32} 00 /.test(line) && !line.endsWith(' lo'));
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return false;
-    throw error;
-  }
+  const lines = (lookupText('/proc/net/ipv6_route') ?? '').split('\n');
+  return lines.some((line) => /^0{32} 00 /.test(line) && !line.endsWith(' lo'));
+}
+
+/** What fits into a packet on the way outside; Ethernet's where that is not told: /sys may show the interfaces of another network. */
+function readMtu(uplink: string | undefined): string {
+  const told = uplink === undefined ? undefined : lookupText(`/sys/class/net/${uplink}/mtu`);
+  return told?.trim() ?? '1500';
 }

@@ -5,11 +5,13 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sys/socket.h>
 
 #define GONE_MS 2000
 #define SOURCE_ADDRESS 12 /* offset in an IPv4 header */
+#define COMMENT 0         /* a type in the data that nft and iptables keep with a rule */
 
 static struct request begin_nft(int type, int flags) {
   struct nfgenmsg head = {.nfgen_family = NFPROTO_IPV4, .version = NFNETLINK_V0};
@@ -71,21 +73,23 @@ static void compare(struct request *r, enum nft_cmp_ops how, const void *data, s
   end_expression(r, e);
 }
 
-static void match_interface(struct request *r, enum nft_meta_keys key, const char *name) {
+/* An interface's name, or the kind of it. */
+static void match_interface(struct request *r, enum nft_meta_keys key, enum nft_cmp_ops how, const char *name) {
   char padded[IFNAMSIZ] = "";
   struct expression e = begin_expression(r, "meta");
   number(r, NFTA_META_DREG, NFT_REG_1);
   number(r, NFTA_META_KEY, key);
   end_expression(r, e);
   snprintf(padded, sizeof padded, "%s", name);
-  compare(r, NFT_CMP_EQ, padded, sizeof padded);
+  compare(r, how, padded, sizeof padded);
 }
 
-static void match_unasked(struct request *r) {
-  uint32_t mask = NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED), none = 0;
+/* What of its connection has none of these bits. */
+static void match_without(struct request *r, enum nft_ct_keys key, uint32_t mask) {
+  uint32_t none = 0;
   struct expression e = begin_expression(r, "ct");
   number(r, NFTA_CT_DREG, NFT_REG_1);
-  number(r, NFTA_CT_KEY, NFT_CT_STATE);
+  number(r, NFTA_CT_KEY, key);
   end_expression(r, e);
   e = begin_expression(r, "bitwise");
   number(r, NFTA_BITWISE_SREG, NFT_REG_1);
@@ -97,11 +101,11 @@ static void match_unasked(struct request *r) {
   compare(r, NFT_CMP_EQ, &none, sizeof none);
 }
 
-static void drop(struct request *r) {
+static void decide(struct request *r, uint32_t code) {
   struct expression e = begin_expression(r, "immediate");
   number(r, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
   size_t data = nest(r, NFTA_IMMEDIATE_DATA), verdict = nest(r, NFTA_DATA_VERDICT);
-  number(r, NFTA_VERDICT_CODE, NF_DROP);
+  number(r, NFTA_VERDICT_CODE, code);
   end_nest(r, verdict);
   end_nest(r, data);
   end_expression(r, e);
@@ -159,36 +163,175 @@ static int send_batch(int fd, const struct request *requests, size_t count) {
   return answers ? 0 : EPROTO;
 }
 
+/* ---- rules in a chain that is not ours ---- */
+
+struct place {
+  const char *table, *chain;
+};
+
+/* A comment: its type, its size, a text. */
+static void add_mark(struct request *r, const char *mark) {
+  char data[64] = {COMMENT};
+  size_t size = strlen(mark) + 1;
+  if (size > sizeof data - 2) fail(mark, "", E2BIG);
+  data[1] = (char)size;
+  memcpy(data + 2, mark, size);
+  attribute(r, NFTA_RULE_USERDATA, data, size + 2);
+}
+
+/* At the chain's end, where only its policy is overruled. Where iptables does not understand one rule it refuses the whole table: conditions as its own. */
+static struct request accepting(const struct place *in, const char *mark, enum nft_meta_keys key, const char *interface) {
+  struct request r = new_rule(in->table, in->chain);
+  size_t at = nest(&r, NFTA_RULE_EXPRESSIONS);
+  match_interface(&r, key, NFT_CMP_EQ, interface);
+  decide(&r, NF_ACCEPT);
+  end_nest(&r, at);
+  add_mark(&r, mark);
+  return r;
+}
+
+/* The handle of the rule where it bears the mark, else 0; as the kernel has it, in big endian. */
+static uint64_t marked_handle(const struct nlmsghdr *rule, const char *mark) {
+  size_t head = NLMSG_SPACE(sizeof(struct nfgenmsg));
+  unsigned size = (unsigned)(rule->nlmsg_len - head);
+  uint64_t handle = 0;
+  bool marked = false;
+  const struct rtattr *a = (const void *)((const char *)rule + head);
+  for (; RTA_OK(a, size); a = RTA_NEXT(a, size)) {
+    const char *data = RTA_DATA(a);
+    size_t length = RTA_PAYLOAD(a);
+    if (a->rta_type == NFTA_RULE_HANDLE && length == sizeof handle) memcpy(&handle, data, sizeof handle);
+    if (a->rta_type == NFTA_RULE_USERDATA && length == strlen(mark) + 3)
+      marked = data[0] == COMMENT && memcmp(data + 2, mark, length - 2) == 0;
+  }
+  return marked ? handle : 0;
+}
+
+#define MAX_MARKED 8
+
+/* Rules of the chain that bear the mark. */
+static size_t find_marked(int fd, const struct place *in, const char *mark, uint64_t *handles) {
+  static char answer[1 << 15];
+  struct request r = begin_nft(NFT_MSG_GETRULE, NLM_F_DUMP);
+  size_t count = 0;
+  text_attribute(&r, NFTA_RULE_TABLE, in->table);
+  text_attribute(&r, NFTA_RULE_CHAIN, in->chain);
+  if (send(fd, &r, r.header.nlmsg_len, 0) < 0) return 0;
+  for (;;) {
+    ssize_t n = recv(fd, answer, sizeof answer, 0);
+    if (n <= 0) return count;
+    for (const struct nlmsghdr *h = (const void *)answer; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
+      if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR) return count;
+      uint64_t handle = marked_handle(h, mark);
+      if (handle && count < MAX_MARKED) handles[count++] = handle;
+    }
+  }
+}
+
+static void remove_marked(int fd, const struct place *in, const char *mark) {
+  uint64_t handles[MAX_MARKED];
+  size_t count = find_marked(fd, in, mark, handles);
+  for (size_t i = 0; i < count; i++) {
+    struct request r = begin_nft(NFT_MSG_DELRULE, 0);
+    text_attribute(&r, NFTA_RULE_TABLE, in->table);
+    text_attribute(&r, NFTA_RULE_CHAIN, in->chain);
+    attribute(&r, NFTA_RULE_HANDLE, &handles[i], sizeof handles[i]);
+    const struct request batch[] = {batch_edge(NFNL_MSG_BATCH_BEGIN), r, batch_edge(NFNL_MSG_BATCH_END)};
+    send_batch(fd, batch, sizeof batch / sizeof *batch); /* what fails was removed by somebody else */
+  }
+}
+
 /*
- * network-nat TABLE INTERFACE ADDRESS: of the keeper, while it is in the host's network. What comes from INTERFACE goes out under the host's
- * address, and comes under ADDRESS or not at all; in goes only what answers it, so that neither neighbours nor other steps get at a step.
+ * Starts a process that removes the marked rules when the keeper is gone, however it went: no socket owns them. It has the keeper's sockets too,
+ * so until then our table is there, whose name nobody else can take, and node does not see the keeper's end.
+ */
+static void remove_marked_afterwards(int fd, const struct place *in, const char *mark) {
+  int alive[2];
+  char byte;
+  if (pipe2(alive, O_CLOEXEC) < 0) fail("pipe", "", errno);
+  pid_t pid = fork();
+  if (pid < 0) fail("fork", "", errno);
+  if (pid > 0) {
+    close(alive[0]);
+    return; /* the other end stays open as long as we live */
+  }
+  close(alive[1]);
+  while (read(alive[0], &byte, 1) < 0 && errno == EINTR) {
+  }
+  remove_marked(fd, in, mark);
+  _exit(0);
+}
+
+/* ---- rules of our own ---- */
+
+static struct request translating(const char *table, const struct in_addr *source) {
+  struct request r = new_rule(table, "out");
+  size_t at = nest(&r, NFTA_RULE_EXPRESSIONS);
+  load_source_address(&r);
+  compare(&r, NFT_CMP_EQ, source, sizeof *source);
+  end_expression(&r, begin_expression(&r, "masq"));
+  end_nest(&r, at);
+  return r;
+}
+
+static struct request dropping_forged(const char *table, const char *interface, const struct in_addr *source) {
+  struct request r = new_rule(table, "through");
+  size_t at = nest(&r, NFTA_RULE_EXPRESSIONS);
+  match_interface(&r, NFT_META_IIFNAME, NFT_CMP_EQ, interface);
+  load_source_address(&r);
+  compare(&r, NFT_CMP_NEQ, source, sizeof *source);
+  decide(&r, NF_DROP);
+  end_nest(&r, at);
+  return r;
+}
+
+static struct request dropping_unasked(const char *table, const char *interface) {
+  struct request r = new_rule(table, "through");
+  size_t at = nest(&r, NFTA_RULE_EXPRESSIONS);
+  match_interface(&r, NFT_META_OIFNAME, NFT_CMP_EQ, interface);
+  match_without(&r, NFT_CT_STATE, NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED));
+  decide(&r, NF_DROP);
+  end_nest(&r, at);
+  return r;
+}
+
+/* What the policy would drop and shall: what leads to containers and virtual machines, but for ports of theirs that the host hands on. */
+static struct request dropping_to_bridges(const char *table, const char *interface, const char *uplink) {
+  struct request r = new_rule(table, "through");
+  size_t at = nest(&r, NFTA_RULE_EXPRESSIONS);
+  match_interface(&r, NFT_META_IIFNAME, NFT_CMP_EQ, interface);
+  match_interface(&r, NFT_META_OIFKIND, NFT_CMP_EQ, "bridge");
+  match_interface(&r, NFT_META_OIFNAME, NFT_CMP_NEQ, uplink);
+  match_without(&r, NFT_CT_STATUS, IPS_DST_NAT);
+  decide(&r, NF_DROP);
+  end_nest(&r, at);
+  return r;
+}
+
+/*
+ * network-nat TABLE INTERFACE ADDRESS [TABLE CHAIN UPLINK]: of the keeper, while it is in the host's network. What comes from INTERFACE goes out
+ * under the host's address, and comes under ADDRESS or not at all; in goes only what answers it, so that neither neighbours nor other steps get at
+ * a step. The policy of the second TABLE's CHAIN is overruled, but for other bridges than UPLINK.
  */
 void masquerade(const struct command *c) {
   const char *table = arg(c, 1), *interface = arg(c, 2);
   struct in_addr ip;
   if (inet_pton(AF_INET, arg(c, 3), &ip) != 1) fail(arg(c, 3), "no address", EINVAL);
-  struct request nat = new_rule(table, "out"), forged = new_rule(table, "through"), unasked = new_rule(table, "through");
-  size_t at = nest(&nat, NFTA_RULE_EXPRESSIONS);
-  load_source_address(&nat);
-  compare(&nat, NFT_CMP_EQ, &ip, sizeof ip);
-  end_expression(&nat, begin_expression(&nat, "masq"));
-  end_nest(&nat, at);
-  at = nest(&forged, NFTA_RULE_EXPRESSIONS);
-  match_interface(&forged, NFT_META_IIFNAME, interface);
-  load_source_address(&forged);
-  compare(&forged, NFT_CMP_NEQ, &ip, sizeof ip);
-  drop(&forged);
-  end_nest(&forged, at);
-  at = nest(&unasked, NFTA_RULE_EXPRESSIONS);
-  match_interface(&unasked, NFT_META_OIFNAME, interface);
-  match_unasked(&unasked);
-  drop(&unasked);
-  end_nest(&unasked, at);
-  const struct request batch[] = {batch_edge(NFNL_MSG_BATCH_BEGIN), new_table(table), new_chain(table, "out", NF_INET_POST_ROUTING, 100),
-                                  new_chain(table, "through", NF_INET_FORWARD, 0), nat, forged, unasked, batch_edge(NFNL_MSG_BATCH_END)};
+  struct request batch[11] = {batch_edge(NFNL_MSG_BATCH_BEGIN), new_table(table), new_chain(table, "out", NF_INET_POST_ROUTING, 100),
+                              new_chain(table, "through", NF_INET_FORWARD, 0), translating(table, &ip), dropping_forged(table, interface, &ip),
+                              dropping_unasked(table, interface)};
+  size_t count = 7;
   int fd = open_netlink(NETLINK_NETFILTER), error;
+  if (c->argc > 4) {
+    const struct place place = {arg(c, 4), arg(c, 5)};
+    batch[count++] = dropping_to_bridges(table, interface, arg(c, 6));
+    batch[count++] = accepting(&place, table, NFT_META_IIFNAME, interface);
+    batch[count++] = accepting(&place, table, NFT_META_OIFNAME, interface);
+    remove_marked_afterwards(fd, &place, table);
+  }
+  batch[count++] = batch_edge(NFNL_MSG_BATCH_END);
   for (int waited = 0; waited < GONE_MS; waited++) {
-    error = send_batch(fd, batch, sizeof batch / sizeof *batch);
+    error = send_batch(fd, batch, count);
     if (error != EEXIST) break;
     usleep(1000);
   }

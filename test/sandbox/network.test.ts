@@ -5,12 +5,17 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { resolvConf } from '../../sandbox/rootfs.ts';
 import { formatAddress, overlap, parseRoutes, parseSubnet } from '../../sandbox/subnet.ts';
 import { buildDist } from '../support/build-dist.ts';
+import {
+  askOutside,
+  awaitNoPairs,
+  leaveOutside,
+  makeOutside,
+  networkSteps as steps,
+  onHost,
+} from '../support/network-host.ts';
 import { describeWith } from '../support/requires.ts';
-import { runProgram } from '../support/run-program.ts';
 
-const fixture = new URL('fixtures/network-steps.ts', import.meta.url).pathname;
 const uid = 61_234;
-const steps = `${process.execPath} ${fixture}`;
 
 describe('subnets', () => {
   it('texts and numbers', () => {
@@ -47,27 +52,7 @@ describe('resolv.conf: in a network of its own', () => {
   });
 });
 
-interface Outcome {
-  readonly steps: readonly string[];
-  readonly notes: readonly string[];
-  readonly times: readonly number[];
-}
-
-/** The host of these tests: a network namespace of their own, in which they are root and which has a /run of its own. */
-async function onHost(
-  script: string,
-): Promise<{ readonly outcomes: readonly Outcome[]; readonly lines: readonly string[] }> {
-  const setUp = 'mount -t tmpfs none /run; ip link set lo up; echo 1 > /proc/sys/net/ipv4/ip_forward';
-  const args = ['30', 'unshare', '--net', '--mount', 'sh', '-ec', `${setUp}; ${script}`];
-  const { status, stdout, stderr } = await runProgram('timeout', args);
-  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-  const lines = stdout.trimEnd().split('\n');
-  const outcomes = lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as Outcome);
-  return { outcomes, lines: lines.filter((line) => !line.startsWith('{')) };
-}
-
-/** The kernel takes its time to remove the namespaces of killed processes. */
-const nothingLeft = 'while ip -o link | grep -q tsb[0-9]; do :; done; ip -o link | cut -d" " -f2; nft list ruleset';
+const nothingLeft = `${awaitNoPairs}; ip -o link | cut -d" " -f2; nft list ruleset`;
 
 describeWith(['root', 'overlay', 'busybox', 'unshare', 'ip', 'nft', 'setpriv'], 'bridge', () => {
   let directory = '';
@@ -96,21 +81,15 @@ describeWith(['root', 'overlay', 'busybox', 'unshare', 'ip', 'nft', 'setpriv'], 
     expect(lines).toEqual(['lo:']);
   });
   it('steps reach the outside under the host’s address, and not each other', async () => {
-    const outside = `
-      ip netns add outside; ip link add uplink type veth peer name eth0 netns outside
-      ip addr add 192.0.2.1/24 dev uplink; ip link set dev uplink up
-      ip -n outside addr add 192.0.2.9/24 dev eth0; ip -n outside link set eth0 up
-      ip netns exec outside busybox nc -ll -p 80 -e sh -c "busybox netstat -tn" & server=$!`;
-    const clean = 'kill $server; ip link del uplink; ip netns del outside';
     const talk = [
-      String.raw`nc -w 2 192.0.2.9 80 < /dev/null | sed -nE "s/.*[ :](192.0.2.1|10.209[0-9.]*):.*/\1/p" | sort -u`,
+      askOutside,
       'me=$(ifconfig eth0 | sed -n "s/.*inet addr:\\([0-9.]*\\).*/\\1/p")',
       // A neighbour that can be reached would refuse the connection.
       'for i in -4 4; do nc -w 1 ${me%.*}.$((${me##*.} + i)) 9 2>&1 < /dev/null | grep refused; done',
       'true',
     ].join('; ');
     const { outcomes, lines } = await onHost(
-      `${outside}\n${steps} ${directory} bridge 2 '${talk}'; ${clean}; ${nothingLeft}`,
+      `${makeOutside}\n${steps} ${directory} bridge 2 '${talk}'; ${leaveOutside}; ${nothingLeft}`,
     );
     expect(outcomes[0]?.steps).toEqual(['192.0.2.1\n', '192.0.2.1\n']);
     expect(lines).toEqual(['lo:']);
