@@ -1,6 +1,6 @@
 import { BuildError } from '../src/core/error.ts';
 import { baseName, fromText, parentPath, toText, type ByteString } from './byte-string.ts';
-import type { LayerDirectory, LayerTarget } from './layer-target.ts';
+import { blockedAt, type LayerDirectory, type LayerTarget } from './layer-target.ts';
 import type { MadeBy } from './made-by.ts';
 
 /** The files that sources of one operation have become, as against files put into a directory. */
@@ -66,7 +66,7 @@ export class Destination {
 
   /** What is missing can be made only below a directory. */
   #checkMissing(path: ByteString): void {
-    const blocking = this.#request.writer.blockedAt(path);
+    const blocking = blockedAt(this.#request.writer, path);
     if (blocking !== undefined) {
       throw new BuildError('COPY_INVALID', {
         path: this.#request.dest,

@@ -1,4 +1,4 @@
-import type { ByteString } from './byte-string.ts';
+import { components, type ByteString } from './byte-string.ts';
 import type { Xattrs } from './extended-attributes.ts';
 import type { FileStat, FileTime, FileType } from './file-stat.ts';
 
@@ -39,8 +39,6 @@ export interface LayerTarget {
   resolve(path: ByteString): ByteString;
   /** What is at the real path `path`; the root is a directory. */
   typeAt(path: ByteString): FileType | undefined;
-  /** The first name on the way to the real path `path` that is there and no directory. */
-  blockedAt(path: ByteString): ByteString | undefined;
   /** What stands at `name` in `directory`. */
   standing(directory: LayerDirectory, name: ByteString): Standing | undefined;
   /** The directory at `path`, as it is below or made with `made` where it is missing. */
@@ -69,4 +67,12 @@ export interface LayerTarget {
   ): boolean;
   /** Gives the file at the real path `from`, which is in this layer and has this `metadata`, the further name `path`. */
   link(from: ByteString, path: ByteString, metadata: Metadata): void;
+}
+
+/** The first name on the way to the real path `path` that is there and no directory. */
+export function blockedAt(target: Pick<LayerTarget, 'typeAt'>, path: ByteString): ByteString | undefined {
+  const names = components(path);
+  return names
+    .map((_, i) => names.slice(0, i + 1).join('/') as ByteString)
+    .find((prefix) => !['directory', undefined].includes(target.typeAt(prefix)));
 }

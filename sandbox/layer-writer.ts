@@ -96,14 +96,6 @@ export class LayerWriter implements LayerTarget, Disposable {
     return found.missing.length > 0 ? undefined : found.entry?.stat.type;
   }
 
-  /** The first name on the way to the real path `path` that is there and no directory. */
-  blockedAt(path: ByteString): ByteString | undefined {
-    const names = components(path);
-    return names
-      .map((_, i) => names.slice(0, i + 1).join('/') as ByteString)
-      .find((prefix) => !['directory', undefined].includes(this.typeAt(prefix)));
-  }
-
   /** What stands at `name` in `directory`. */
   standing(directory: TargetDirectory, name: ByteString): Standing | undefined {
     const stat = lookupStat(directory.upper, name);

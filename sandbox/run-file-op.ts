@@ -8,7 +8,7 @@ import { NO_XATTRS } from './extended-attributes.ts';
 import type { FileCalls, FileOpRequest, FilesRead, JobContext } from './file-jobs.ts';
 import type { FileStat } from './file-stat.ts';
 import { FileStates } from './file-states.ts';
-import type { LayerTarget } from './layer-target.ts';
+import { blockedAt, type LayerTarget } from './layer-target.ts';
 import { LayerWriter } from './layer-writer.ts';
 import { madeBy, type MadeBy } from './made-by.ts';
 import { packedTarPath, writePackedRecord } from './packed-layer.ts';
@@ -130,7 +130,7 @@ function makeDirectory(writer: LayerTarget, action: MkdirAction, made: MadeBy): 
   const path = writer.resolve(fromText(action.path));
   const type = writer.typeAt(path);
   if (type === 'directory') return;
-  if (type !== undefined || writer.blockedAt(path) !== undefined) {
+  if (type !== undefined || blockedAt(writer, path) !== undefined) {
     throw new BuildError('PATH_INVALID', {
       path: action.path,
       reason: 'cannot be made a directory: something else is there',

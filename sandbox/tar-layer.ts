@@ -97,13 +97,6 @@ export class TarLayer implements LayerTarget, Disposable {
     return found.missing.length > 0 ? undefined : found.entry?.stat.type;
   }
 
-  blockedAt(path: ByteString): ByteString | undefined {
-    const names = components(path);
-    return names
-      .map((_, i) => names.slice(0, i + 1).join('/') as ByteString)
-      .find((prefix) => !['directory', undefined].includes(this.typeAt(prefix)));
-  }
-
   standing(directory: LayerDirectory, name: ByteString): Standing | undefined {
     const level = this.#goTo(directory);
     this.#checkNew(level, name);

@@ -16,6 +16,7 @@ import type { KeyField } from './cache-key.ts';
 import type { CacheMap } from './op-handler.ts';
 import { execCacheMap } from './ops/exec.ts';
 import { fileCacheMap } from './ops/file.ts';
+import { isRemote, knownIdentity } from './ops/source.ts';
 import { traceSteps, type StepTrace } from './step-trace.ts';
 import { VertexKeys } from './vertex-keys.ts';
 import { lookupRecord } from './lookup-record.ts';
@@ -169,16 +170,8 @@ class ForecastRun {
 
 /** What a URL gives is not asked: such a key is never found. */
 function identityOf(source: Source): readonly KeyField[] | undefined {
-  switch (source.type) {
-    case 'image':
-      return [['image', source.digest]];
-    case 'local':
-      return undefined;
-    case 'http':
-      return [['not asked', source.url]];
-    case 'git':
-      return [['not asked', source.remote]];
-  }
+  if (!isRemote(source)) return knownIdentity(source);
+  return [['not asked', source.type === 'http' ? source.url : source.remote]];
 }
 
 function merged(inputs: readonly Expected[], trees: readonly Tree[]): Expected {

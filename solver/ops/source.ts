@@ -19,8 +19,9 @@ export function sourceHandler(ports: SourcePorts): OpHandler<SourceOp> {
   const fetched = new Map<Source, Promise<FetchedTree>>();
   return {
     async cacheMap({ source }, context) {
-      const fields = await identify(source, (remote) => fetchOnce(remote, { ports, fetched, context }));
-      return { fields, inputs: [], records: 'never' };
+      if (!isRemote(source)) return { fields: knownIdentity(source), inputs: [], records: 'never' };
+      const { identity } = await fetchOnce(source, { ports, fetched, context });
+      return { fields: [[source.type, identity]], inputs: [], records: 'never' };
     },
     async run({ source }, _inputs, context) {
       return { tree: await open(source, { ports, fetched, context }) };
@@ -28,27 +29,23 @@ export function sourceHandler(ports: SourcePorts): OpHandler<SourceOp> {
   };
 }
 
+/** A source whose identity is known once it was fetched. */
 type RemoteSource = Source & { readonly type: 'http' | 'git' };
+
+/** Whether somebody has to be asked what the source gives. */
+export function isRemote(source: Source): source is RemoteSource {
+  return source.type === 'http' || source.type === 'git';
+}
+
+/** What identifies a source that need not be asked; `undefined` where only its content does. */
+export function knownIdentity(source: Exclude<Source, RemoteSource>): readonly KeyField[] | undefined {
+  return source.type === 'image' ? [['image', source.digest]] : undefined;
+}
 
 interface Fetching {
   readonly ports: SourcePorts;
   readonly fetched: Map<Source, Promise<FetchedTree>>;
   readonly context: OpContext;
-}
-
-async function identify(
-  source: Source,
-  fetch: (source: RemoteSource) => Promise<FetchedTree>,
-): Promise<readonly KeyField[] | undefined> {
-  switch (source.type) {
-    case 'image':
-      return [['image', source.digest]];
-    case 'local':
-      return undefined;
-    case 'http':
-    case 'git':
-      return [[source.type, (await fetch(source)).identity]];
-  }
 }
 
 async function open(source: Source, fetching: Fetching): Promise<Tree> {
