@@ -21,6 +21,7 @@ import { type LockOptions, LockWait, OWN_STEP, type WaitListener } from '../src/
 import { type FileLock, nameHolder, tryLock } from './file-lock.ts';
 import type { FileWork } from './layer-codec.ts';
 import { requireIds } from './id-map.ts';
+import { makeDirectory } from './make-directory.ts';
 import { namesIn } from './names-in.ts';
 import { storeError } from './store-error.ts';
 
@@ -201,7 +202,7 @@ export class LockedCacheMounts implements CacheMounts {
 
   #tryLock(name: string, mode: 'shared' | 'exclusive'): FileLock | undefined {
     const directory = join(this.#root, name);
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory, { mode: 0o700 });
     try {
       closeSync(openSync(join(directory, 'lock'), 'a', 0o600));
       return tryLock(join(directory, 'lock'), mode);

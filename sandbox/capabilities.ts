@@ -8,6 +8,7 @@ import { helperPath } from './helper-path.ts';
 import type { HelperCommand } from './helper-program.ts';
 import type { HelperFailure } from './helper-record.ts';
 import { HelperProcess } from './helper-process.ts';
+import { makeDirectory } from './make-directory.ts';
 import { openCgroups } from './open-cgroups.ts';
 import { idMappings, insideUserNamespace } from './user-namespace.ts';
 
@@ -28,7 +29,7 @@ export interface Capability {
 
 /** Tries out, by the helper and in namespaces of its own, what steps need of this machine; `directory` takes temporary files. */
 export async function probeCapabilities(directory: string): Promise<readonly Capability[]> {
-  mkdirSync(directory, { recursive: true });
+  makeDirectory(directory);
   const temporary = mkdtempSync(join(directory, 'probe-'));
   try {
     const tried: Capability[] = [];

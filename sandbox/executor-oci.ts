@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { BuildError } from '../src/core/error.ts';
 import type { Executor, ExitStatus, OutputListener, RuntimeSpec } from '../src/core/executor.ts';
@@ -11,6 +11,7 @@ import type { HelperFailure } from './helper-record.ts';
 import { HelperProcess, type HelperOutcome } from './helper-process.ts';
 import { requireStepIds } from './id-map.ts';
 import { limitedView } from './limited-view.ts';
+import { makeDirectory } from './make-directory.ts';
 import { nameFiles } from './name-files.ts';
 import type { NetworkPlan } from './network.ts';
 import type { Networks } from './open-networks.ts';
@@ -206,7 +207,7 @@ class Bundle implements Disposable {
 
   constructor(directory: string) {
     this.#path = join(directory, this.#name);
-    mkdirSync(join(this.#path, 'state'), { recursive: true, mode: 0o700 });
+    makeDirectory(join(this.#path, 'state'), { mode: 0o700 });
   }
 
   command({ path, flags, runFlags }: OciRuntime, stepFlags: readonly string[]): readonly string[] {

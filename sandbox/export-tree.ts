@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { BuildError, isErrno, messageOf } from '../src/core/error.ts';
 import { joinPath, type ByteString } from './byte-string.ts';
 import { contentXattrs, NO_XATTRS } from './extended-attributes.ts';
@@ -6,6 +5,7 @@ import type { FileCalls, FileSources, JobContext } from './file-jobs.ts';
 import { type FileStat, identityKey } from './file-stat.ts';
 import type { Metadata } from './layer-target.ts';
 import { LayerWriter } from './layer-writer.ts';
+import { makeDirectory } from './make-directory.ts';
 import { syscalls } from './syscalls.ts';
 import { hardLinkEntry, tarEntryOf } from './tar-entry-of.ts';
 import { TarOutput } from './tar-output.ts';
@@ -25,7 +25,7 @@ import { type TreeVisitor, walkTree } from './tree-walk.ts';
 /** Writes a whole tree into a directory of the host (see `FileBackend.exportTo`). @throws OUTPUT_FAILED */
 export function exportFiles({ directories, to }: FileCalls['exportFiles']['args'], context: JobContext): undefined {
   try {
-    mkdirSync(to, { recursive: true });
+    makeDirectory(to);
     if (directories.length === 0) return;
     using tree = openTree(directories.toReversed());
     using writer = new LayerWriter({ upper: to, lower: [], xattrs: 'user', owners: 'caller' });

@@ -8,6 +8,7 @@ import { tryLock, type FileLock } from './file-lock.ts';
 import type { LayerForm } from './file-jobs.ts';
 import { outlineDirectory } from './layer-outline.ts';
 import { type MadeOn, markLone } from './lone-mark.ts';
+import { makeDirectory } from './make-directory.ts';
 import { isLayerPacked } from './outline-mark.ts';
 import { namesIn } from './names-in.ts';
 import { lockOrUndefined, OwnDirectory, randomId } from './own-directory.ts';
@@ -71,7 +72,7 @@ export class LayerStore implements AsyncDisposable {
     this.#jobs = jobs;
     this.#unsynced = new UnsyncedLayers(stateDir);
     this.#own = new OwnDirectory(join(stateDir, 'active'), () => {
-      mkdirSync(join(stateDir, 'layers'), { recursive: true, mode: 0o700 });
+      makeDirectory(join(stateDir, 'layers'), { mode: 0o700 });
       // Not at once: a step waits for what is claimed here.
       this.#settling = setTimeout(() => this.#settle(), SETTLE_LATER_MS).unref();
     });
@@ -233,7 +234,7 @@ export class LayerStore implements AsyncDisposable {
   #commit(made: string, { form, madeOn }: { readonly form: LayerForm; readonly madeOn: MadeOn }): LayerId {
     const id = randomId(12) as LayerId;
     try {
-      mkdirSync(join(this.stateDir, 'layers', id), { recursive: true, mode: 0o700 });
+      makeDirectory(join(this.stateDir, 'layers', id), { mode: 0o700 });
       if (madeOn === 'nothing') markLone(this.directoryOf(id));
       this.#unsynced.add(id);
       renameSync(made, form === 'packed' ? this.packedDirectoryOf(id) : this.directoryOf(id));

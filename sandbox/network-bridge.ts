@@ -1,10 +1,11 @@
-import { mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno, messageOf } from '../src/core/error.ts';
 import { tryLock, type FileLock } from './file-lock.ts';
 import { dockerChain, pairPrefix, pairTable } from './firewall.ts';
 import { readForwarding } from './forwarding.ts';
 import { lookupText } from './lookup-text.ts';
+import { makeDirectory } from './make-directory.ts';
 import { NetworkNamespace } from './network-namespace.ts';
 import type { NetworkDriver } from './network-pool.ts';
 import {
@@ -98,7 +99,7 @@ class AddressPool {
 
   lease(): Lease | string {
     try {
-      mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+      makeDirectory(this.#directory, { mode: 0o700 });
       for (let tried = 0; tried < this.#size; tried++) {
         const base = this.#subnet.base + pairSize * (this.#next++ % this.#size);
         const path = join(this.#directory, formatAddress(base));

@@ -1,8 +1,8 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Executor } from '../src/core/executor.ts';
 import { NativeExecutor } from './executor-native.ts';
 import { OciExecutor } from './executor-oci.ts';
+import { makeDirectory } from './make-directory.ts';
 import { openRuntime } from './oci-runtime.ts';
 import { Networks, type NetworkDriverName } from './open-networks.ts';
 import { ownCapabilities } from './own-capabilities.ts';
@@ -36,7 +36,7 @@ export async function openExecutor(request: ExecutorRequest): Promise<Executor &
   const notes = onceEach(request.notes ?? (() => undefined));
   if (hasOneId()) notes(ONE_ID);
   const scratch = join(request.stateDir, 'mount-point');
-  mkdirSync(scratch, { recursive: true, mode: 0o700 });
+  makeDirectory(scratch, { mode: 0o700 });
   const helper = helperPath();
   const common = {
     helper,

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync, unlinkSync } from 'node:
 import { join } from 'node:path';
 import { isErrno, messageOf } from '../src/core/error.ts';
 import type { FileCalls } from './file-jobs.ts';
+import { makeDirectory } from './make-directory.ts';
 import { check, CLONE_NEWNS, MNT_DETACH, MS_PRIVATE, MS_REC, syscalls } from './syscalls.ts';
 
 /**
@@ -9,7 +10,7 @@ import { check, CLONE_NEWNS, MNT_DETACH, MS_PRIVATE, MS_REC, syscalls } from './
  * gets a mount namespace of its own and is to be ended afterwards.
  */
 export function probeOverlay({ directory, xattrs }: FileCalls['probeOverlay']['args']): string | undefined {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makeDirectory(directory, { mode: 0o700 });
   const place = mkdtempSync(join(directory, 'overlay-'));
   const merged = join(place, 'merged');
   try {

@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../src/core/error.ts';
 import { type FileLock, tryLock } from './file-lock.ts';
+import { makeDirectory } from './make-directory.ts';
 import { namesIn } from './names-in.ts';
 
 /**
@@ -39,7 +40,7 @@ export class OwnDirectory implements AsyncDisposable {
   /** The directory `name` in it, the same at each call. */
   shared(name: string): string {
     const path = join(this.#claim(), name);
-    mkdirSync(path, { recursive: true });
+    makeDirectory(path);
     return path;
   }
 
@@ -53,7 +54,7 @@ export class OwnDirectory implements AsyncDisposable {
 
   #claim(): string {
     if (this.#claimed !== undefined) return this.#claimed.path;
-    mkdirSync(this.#active, { recursive: true, mode: 0o700 });
+    makeDirectory(this.#active, { mode: 0o700 });
     this.sweepOnce();
     for (;;) {
       const path = join(this.#active, randomId(6));

@@ -1,10 +1,11 @@
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import * as v from 'valibot';
 import { isErrno } from '../src/core/error.ts';
 import type { RuntimeSpec } from '../src/core/executor.ts';
 import type { CgroupPlan } from './cgroup.ts';
 import { groupName, isAlive } from './cgroup-name.ts';
+import { makeDirectory } from './make-directory.ts';
 import { namesIn } from './names-in.ts';
 import { storeError } from './store-error.ts';
 
@@ -48,7 +49,7 @@ export class RunRecords {
   add(record: RunRecord): Disposable {
     const path = join(this.#directory, basename(record.directories[0] ?? groupName()));
     try {
-      if (!this.#made) mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+      if (!this.#made) makeDirectory(this.#directory, { mode: 0o700 });
       this.#made = true;
       writeFileSync(path, JSON.stringify(record), { mode: 0o600 });
     } catch (error) {

@@ -1,9 +1,10 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { isErrno } from '../src/core/error.ts';
 import type { SelectedFile } from '../src/core/file-backend.ts';
 import { digestHex, digestOf, type Digest } from '../src/oci/digest.ts';
+import { makeDirectory } from './make-directory.ts';
 
 /** Lists kept; the ones written longest ago go first. */
 const MAX_LISTS = 256;
@@ -16,7 +17,7 @@ const MAX_LIST_BYTES = 256 * 1024 * 1024;
 export function saveSelectionList(directory: string, digest: Digest, text: string): void {
   const path = join(directory, digestHex(digest));
   if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makeDirectory(directory, { mode: 0o700 });
   const draft = `${path}.${process.pid}`;
   try {
     writeFileSync(draft, deflateRawSync(Buffer.from(text, 'latin1'), { level: 1 }), { mode: 0o600 });

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError, isErrno } from '../src/core/error.ts';
 import type {
@@ -13,6 +13,7 @@ import type { TreeUsage } from '../src/core/tree-usage.ts';
 import type { OverlayXattrs } from './extended-attributes.ts';
 import type { LayerStore } from './layer-store.ts';
 import { CopySnapshotter } from './copy-snapshotter.ts';
+import { makeDirectory } from './make-directory.ts';
 import { OverlaySnapshotter } from './overlay-snapshotter.ts';
 import { WorkerPool } from './worker-pool.ts';
 
@@ -87,7 +88,7 @@ async function overlayProblem(store: LayerStore, xattrs: OverlayXattrs): Promise
   if (readText(memory) === `${key} works`) return undefined;
   await using pool = new WorkerPool();
   const problem = await pool.call('probeOverlay', { directory: store.scratchDirectory(), xattrs });
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  makeDirectory(stateDir, { mode: 0o700 });
   if (problem === undefined) writeFileSync(memory, `${key} works`);
   return problem;
 }

@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isErrno } from '../src/core/error.ts';
 import { type FileStat, typeBits } from './file-stat.ts';
+import { makeDirectory } from './make-directory.ts';
 
 /** 32-bit words of a file's state: identity (4), ctime (2), mtime (2), size (2), type and mode. Whoever changes a file's content changes one of them. */
 export const STATE_WORDS = 11;
@@ -84,7 +85,7 @@ export class StatCache {
       kept.push(bytesOf(this.#known.subarray(at, at + RECORD_WORDS)));
     }
     const temporary = `${this.#path}.${process.pid}-${Math.random().toString(36).slice(2)}`;
-    mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
+    makeDirectory(dirname(this.#path), { mode: 0o700 });
     writeFileSync(temporary, Buffer.concat([MAGIC, ...kept, bytesOf(this.#added.subarray(0, this.#addedWords))]), {
       mode: 0o600,
     });

@@ -1,7 +1,8 @@
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno } from '../src/core/error.ts';
 import type { LayerId } from '../src/core/snapshot.ts';
+import { makeDirectory } from './make-directory.ts';
 import { namesIn } from './names-in.ts';
 import { check, syscalls } from './syscalls.ts';
 
@@ -30,7 +31,7 @@ export class UnsyncedLayers {
       syncFileSystem(this.#directory);
       return;
     }
-    if (!this.#prepared) mkdirSync(join(this.#directory, this.#boot), { recursive: true, mode: 0o700 });
+    if (!this.#prepared) makeDirectory(join(this.#directory, this.#boot), { mode: 0o700 });
     this.#prepared = true;
     writeFileSync(this.#markOf(layer), '');
   }
@@ -83,7 +84,7 @@ function bootId(): string | undefined {
 }
 
 function syncFileSystem(directory: string): void {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makeDirectory(directory, { mode: 0o700 });
   const fd = openSync(directory, 'r');
   try {
     check(syscalls().syncfs(fd), 'syncfs', directory);

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { isErrno } from '../core/error.ts';
 import { together } from '../core/together.ts';
@@ -9,6 +9,7 @@ import { FormatError } from '../oci/format-error.ts';
 import type { CacheImage } from './cache-image.ts';
 import { type BlobReader, type DocumentReader, imageBlobs } from './image-blobs.ts';
 import { blobPath, encodeLayoutIndex, INDEX_FILE, LAYOUT_FILE, LAYOUT_TEXT, TAG_ANNOTATION } from './layout-files.ts';
+import { makeDirectory } from './make-directory.ts';
 import { failed, isBesideName, outputErrors, replaceFile } from './output-file.ts';
 
 /** Where a cache is to be written as an image layout. */
@@ -35,7 +36,7 @@ export async function exportCacheLayout(
   const dest = resolve(request.dest);
   const blobs = join(dest, 'blobs/sha256');
   await outputErrors(dest, async () => {
-    await mkdir(blobs, { recursive: true });
+    makeDirectory(blobs);
     await using _ = await request.lock(join(dest, `${INDEX_FILE}.lock`), request.signal);
     for (const folder of [dest, blobs]) await sweep(folder);
     for (const blob of image.blobs) await addBlob(join(dest, blobPath(blob.digest)), blob, { reader, ...request });

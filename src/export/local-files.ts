@@ -2,6 +2,7 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { FileBackend } from '../core/file-backend.ts';
 import type { LayerStack } from '../core/snapshot.ts';
+import { makeDirectory } from './make-directory.ts';
 import { besideName, failed, kindOf, outputErrors, type OutputPlace, writeOutput } from './output-file.ts';
 
 /** One platform's tree. `directory` is where it goes below the destination, such as `linux_amd64`, where there are several. */
@@ -30,7 +31,7 @@ export async function exportLocalFiles(files: FileBackend, request: LocalFilesRe
     if (kind === 'symlink') throw failed(dest, 'it is a symbolic link');
     if (kind !== 'nothing' && kind !== 'directory') throw failed(dest, 'it is no directory');
     if (kind === 'directory') return writeTrees(files, { ...request, dest });
-    await mkdir(dirname(dest), { recursive: true });
+    makeDirectory(dirname(dest));
     const beside = besideName(dest);
     try {
       await mkdir(beside);

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { ContentStore } from '../core/content.ts';
 import { decodeIndex } from '../oci/decode.ts';
@@ -17,6 +17,7 @@ import {
   NAME_ANNOTATION,
   TAG_ANNOTATION,
 } from './layout-files.ts';
+import { makeDirectory } from './make-directory.ts';
 import {
   besideName,
   failed,
@@ -77,10 +78,10 @@ async function exportDirectory(content: ContentStore, plan: DirectoryPlan): Prom
 }
 
 async function createLayout(content: ContentStore, { dest, entries, blobs, signal }: DirectoryPlan): Promise<void> {
-  await mkdir(dirname(dest), { recursive: true });
+  makeDirectory(dirname(dest));
   const beside = besideName(dest);
   try {
-    await mkdir(join(beside, 'blobs/sha256'), { recursive: true });
+    makeDirectory(join(beside, 'blobs/sha256'));
     for (const blob of blobs) await writeNewFile(join(beside, blobPath(blob.digest)), content.read(blob, { signal }));
     await writeNewFile(join(beside, INDEX_FILE), encodeLayoutIndex(entries));
     await writeNewFile(join(beside, LAYOUT_FILE), Buffer.from(LAYOUT_TEXT));
@@ -93,7 +94,7 @@ async function createLayout(content: ContentStore, { dest, entries, blobs, signa
 
 async function addToLayout(content: ContentStore, { dest, entries, blobs, signal }: DirectoryPlan): Promise<void> {
   for (const part of ['blobs', 'blobs/sha256']) {
-    await mkdir(join(dest, part), { recursive: true });
+    makeDirectory(join(dest, part));
     if ((await kindOf(join(dest, part))) !== 'directory') throw failed(dest, `${part} is no directory`);
   }
   for (const blob of blobs) await replaceFile(join(dest, blobPath(blob.digest)), content.read(blob, { signal }));

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, lstat, mkdir, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BuildError, isBuildError, isErrno, messageOf } from '../core/error.ts';
+import { makeDirectory } from './make-directory.ts';
 
 /** Where an output's bytes go: a path, or with `dest: '-'` the stream. */
 export interface OutputPlace {
@@ -25,7 +26,7 @@ export async function writeOutput(place: OutputPlace, bytes: AsyncIterable<Uint8
     if (kind === 'directory') throw failed(dest, 'it is a directory');
     if (kind === 'stream') await writeDirectly(dest, bytes);
     else {
-      await mkdir(dirname(dest), { recursive: true });
+      makeDirectory(dirname(dest));
       await replaceFile(dest, bytes);
     }
   });

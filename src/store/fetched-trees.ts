@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { Stats } from 'node:fs';
-import { lstat, mkdir, open, opendir, readFile, rename, rm } from 'node:fs/promises';
+import { lstat, open, opendir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../core/error.ts';
 import type { FetchedTrees } from '../core/source.ts';
 import type { TreeUsage } from '../core/tree-usage.ts';
 import { type Digest, digestHex, parseDigest } from '../oci/digest.ts';
 import { failpoint } from './failpoint.ts';
+import { makeDirectory } from './make-directory.ts';
 import type { StateDir } from './state-dir.ts';
 import { storeFailure } from './store-failure.ts';
 
@@ -64,7 +65,7 @@ class TreeDirectory implements StoredTrees {
     const path = this.#pathOf(identity);
     try {
       const { bytes } = await this.#ports.usage(draft);
-      await mkdir(join(this.#directory, 'trees'), { recursive: true, mode: 0o700 });
+      makeDirectory(join(this.#directory, 'trees'), { mode: 0o700 });
       await this.#ports.state.locked(GATE, async () => {
         await this.#use(identity, bytes);
         await moveUnlessThere(draft, path);
@@ -109,7 +110,7 @@ class TreeDirectory implements StoredTrees {
   }
 
   async #use(identity: Digest, bytes?: number): Promise<void> {
-    await mkdir(join(this.#directory, 'used'), { recursive: true, mode: 0o700 });
+    makeDirectory(join(this.#directory, 'used'), { mode: 0o700 });
     await using mark = await open(this.#markOf(identity), 'a', 0o600);
     if (bytes !== undefined) {
       await mark.truncate();

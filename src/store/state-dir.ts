@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
-import { link, lstat, mkdir, rm, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { chmodSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { link, lstat, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { BuildError, isErrno } from '../core/error.ts';
 import { syncDirectory } from './durable-file.ts';
+import { makeDirectory } from './make-directory.ts';
 import { openOwner } from './owner.ts';
 import { type LockWish, StoreLocks, type StoreWaitListener } from './store-locks.ts';
 import { storeFailure } from './store-failure.ts';
@@ -74,7 +75,7 @@ export async function openStateDir(path: string, waiting?: StoreWaitListener): P
 
 /** Synchronous where the store exists: every build begins here, and a handful of system calls is quicker than waiting for threads. */
 async function openRoot(path: string): Promise<string> {
-  makeDirectory(path);
+  makeRoot(path);
   const root = realpathSync(path);
   refuseStrangers(root);
   const format = readIfThere(join(root, FORMAT_FILE));
@@ -88,20 +89,13 @@ async function openRoot(path: string): Promise<string> {
   return root;
 }
 
-/** With its parents. Node's `recursive` never returns from where the kernel does not find what it is asked to make, as below /proc. */
-function makeDirectory(path: string): void {
+function makeRoot(path: string): void {
   try {
-    mkdirSync(path, { mode: 0o700 });
+    makeDirectory(path, { mode: 0o700 });
   } catch (error) {
-    if (isErrno(error, 'EEXIST')) {
-      if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
-      throw unusable(path, 'it is no directory', error);
-    }
-    const parent = dirname(path);
-    if (!isErrno(error, 'ENOENT')) throw error;
-    if (existsSync(parent)) throw unusable(path, 'no directory can be made there', error);
-    makeDirectory(parent);
-    makeDirectory(path);
+    if (isErrno(error, 'EEXIST')) throw unusable(path, 'it is no directory', error);
+    if (isErrno(error, 'ENOENT')) throw unusable(path, 'no directory can be made there', error);
+    throw error;
   }
 }
 
@@ -115,7 +109,7 @@ function refuseStrangers(root: string): void {
 /** Makes the parts in an order that a crash, or another process doing the same, cannot harm: the format file comes last. */
 async function create(root: string): Promise<void> {
   if (!isOurs(root)) throw unusable(root, 'it is not empty and no store of tsbuild');
-  await Promise.all(DIRECTORIES.map((name) => mkdir(join(root, name), { recursive: true, mode: 0o700 })));
+  for (const name of DIRECTORIES) makeDirectory(join(root, name), { mode: 0o700 });
   await createFile(root, 'index.json', EMPTY_INDEX);
   await createFile(root, LAYOUT_FILE, LAYOUT);
   await createFile(root, FORMAT_FILE, `${FORMAT}\n`);

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -7,6 +7,7 @@ import { LockWait } from '../core/lock-wait.ts';
 import type { StepLocks } from '../core/step-locks.ts';
 import { digestHex } from '../oci/digest.ts';
 import { nameHolder, tryLock } from './lock-file.ts';
+import { makeDirectory } from './make-directory.ts';
 import type { StateDir } from './state-dir.ts';
 import { storeFailure } from './store-failure.ts';
 
@@ -18,7 +19,7 @@ export function openStepLocks({ root }: Pick<StateDir, 'root'>): StepLocks {
   let made = false;
   return {
     hold: async (key, { signal, waiting }) => {
-      if (!made) mkdirSync(directory, { recursive: true, mode: 0o700 });
+      if (!made) makeDirectory(directory, { mode: 0o700 });
       made = true;
       const path = join(directory, digestHex(key));
       using wait = new LockWait({ listener: waiting, nameHolder: () => nameHolder(path) });

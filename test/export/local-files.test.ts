@@ -37,6 +37,11 @@ describe('local files', () => {
     await expect(exportTarFile(broken, { dest, stack: STACK })).rejects.toThrow('broken tree');
     expect(readdirSync(directory.path)).toEqual([]);
   });
+  it('where the kernel makes no directories: one error, and no wait without end', async () => {
+    for (const dest of ['/proc/x', '/proc/x/y']) {
+      expect(await codeOf(exportLocalFiles(writer(), { dest, trees: [{ stack: STACK }] }))).toBe('OUTPUT_FAILED');
+    }
+  });
   it('symbolic links, files in the way and standard output are refused', async () => {
     await using directory = await temporaryDirectory();
     mkdirSync(join(directory.path, 'elsewhere'));
