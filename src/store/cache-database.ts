@@ -94,7 +94,7 @@ class IndexFile implements CacheDatabase {
           rebuilt = true;
           await this.#rebuild();
         } else if (sqliteCode(error) === BUSY && performance.now() < deadlineMs) await delay(pauseMs);
-        else throw storeFailure(error, this.#places.root);
+        else throw storeFailure(error, this.#places.root, this.#places.index);
       }
     }
   }

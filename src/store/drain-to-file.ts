@@ -2,6 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import type { BlobInfo } from '../core/content.ts';
 import { BuildError } from '../core/error.ts';
 import { Digester } from '../oci/digest.ts';
+import { onOpenFile } from './store-failure.ts';
 
 const BATCH_BYTES = 1024 * 1024;
 /** So much is written before the disk is told to begin; else it would idle until the end and then be waited for. */
@@ -19,7 +20,7 @@ export async function drainToFile(
 ): Promise<BlobInfo> {
   await using file = await open(o.path, 'wx', 0o644);
   const digester = new Digester();
-  const sink = new Sink(file);
+  const sink = new Sink(file, o.path);
   try {
     for await (const chunk of source) {
       o.signal?.throwIfAborted();
@@ -37,14 +38,16 @@ export async function drainToFile(
 /** Writes batches, one under way while the next one is gathered, and now and then syncs beside that. */
 class Sink {
   readonly #file: FileHandle;
+  readonly #path: string;
   #batch: Uint8Array[] = [];
   #batchBytes = 0;
   #unsyncedBytes = 0;
   #writing: Promise<void> = Promise.resolve();
   #syncing: Promise<void> | undefined;
 
-  constructor(file: FileHandle) {
+  constructor(file: FileHandle, path: string) {
     this.#file = file;
+    this.#path = path;
   }
 
   async add(chunk: Uint8Array): Promise<void> {
@@ -66,7 +69,8 @@ class Sink {
   async #begin(): Promise<void> {
     await this.#writing;
     const batch = this.#batch;
-    this.#writing = writeAll(this.#file, batch, this.#batchBytes);
+    const bytes = this.#batchBytes;
+    this.#writing = onOpenFile(this.#path, () => writeAll(this.#file, batch, bytes));
     // Reported by the next await of it; until then it must not count as unhandled.
     this.#writing.catch(() => undefined);
     this.#unsyncedBytes += this.#batchBytes;

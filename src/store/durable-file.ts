@@ -1,17 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { open, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { onOpenFile } from './store-failure.ts';
 
 /** Makes what is written in the file `path` survive a power cut. */
 export async function syncFile(path: string): Promise<void> {
   await using file = await open(path, 'r');
-  await file.datasync();
+  await onOpenFile(path, () => file.datasync());
 }
 
 /** Makes the names in the directory `path` survive a power cut. */
 export async function syncDirectory(path: string): Promise<void> {
   await using directory = await open(path, 'r');
-  await directory.sync();
+  await onOpenFile(path, () => directory.sync());
 }
 
 /**

@@ -9,7 +9,7 @@ import { sharedDirectorySync, syncFile } from './durable-file.ts';
 import { syncWhileGrowing } from './early-sync.ts';
 import { failpoint } from './failpoint.ts';
 import type { StateDir } from './state-dir.ts';
-import { storeFailure } from './store-failure.ts';
+import { onOpenFile, storeFailure } from './store-failure.ts';
 import { drainToFile } from './drain-to-file.ts';
 
 type BlobPlaces = Pick<StateDir, 'root' | 'blobs' | 'tmp' | 'openedMs' | 'locked'>;
@@ -43,14 +43,15 @@ class LayoutStore implements ContentStore {
   async *read(blob: BlobInfo, o: ReadOptions = {}): AsyncGenerator<Uint8Array> {
     await using file = await this.#open(blob.digest);
     const digester = new Digester();
-    let next = readChunk(file);
+    const read = (): Promise<Uint8Array> => onOpenFile(this.path(blob.digest), () => readChunk(file));
+    let next = read();
     try {
       for (;;) {
         o.signal?.throwIfAborted();
         const chunk = await next;
         if (chunk.byteLength === 0) break;
         // The next chunk is read while this one is hashed and used.
-        next = readChunk(file);
+        next = read();
         digester.update(chunk);
         if (digester.size > blob.size) throw mismatch(blob, `more than ${blob.size} bytes`);
         yield chunk;
