@@ -9,9 +9,19 @@ const CLOSED = 3;
 /** A worker that is out of memory never comes out. */
 const PATIENCE_MS = 10_000;
 
-/** A gate that nobody has passed yet. */
+/** Those that are not closed. The process is one, and so is its end: a second Ctrl-C exits past all pools. */
+const open = new Set<Int32Array>();
+
+/** A gate that nobody has passed yet. It is closed at the latest when the process exits, which ends all threads. */
 export function openGate(): Int32Array {
-  return new Int32Array(new SharedArrayBuffer(4));
+  const gate = new Int32Array(new SharedArrayBuffer(4));
+  if (open.size === 0) process.on('exit', closeAll);
+  open.add(gate);
+  return gate;
+}
+
+function closeAll(): void {
+  for (const gate of open) closeGate(gate);
 }
 
 /** In the worker: does `load`, unless the pool has closed the gate: it is about to end this thread, which waits for that. */
@@ -30,5 +40,7 @@ export function passGate(gate: Int32Array, load: () => void): void {
  * synchronously, because an asynchronous wait on a word does not keep the process alive.
  */
 export function closeGate(gate: Int32Array): void {
+  open.delete(gate);
+  if (open.size === 0) process.off('exit', closeAll);
   if (Atomics.compareExchange(gate, 0, NOT_BEGUN, CLOSED) === LOADING) Atomics.wait(gate, 0, LOADING, PATIENCE_MS);
 }

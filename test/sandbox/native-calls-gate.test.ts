@@ -4,12 +4,21 @@ import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { expect, it } from 'vitest';
 import { closeGate, openGate, passGate } from '../../sandbox/native-calls-gate.ts';
+import { runProgram } from '../support/run-program.ts';
 
 const fixture = new URL('fixtures/end-loading-workers.ts', import.meta.url).pathname;
 
 it('gate: a worker that has begun to load is ended without harm to the process', async () => {
   const { stderr } = await promisify(execFile)(process.execPath, [fixture]);
   expect(stderr).toBe('');
+});
+
+it('gate: a process that exits while workers load ends with its status', async () => {
+  const program = new URL('fixtures/exit-while-loading.ts', import.meta.url).pathname;
+  for (let round = 0; round < 10; round++) {
+    const { status, signal } = await runProgram(process.execPath, [program]);
+    expect({ status, signal }).toEqual({ status: 130, signal: null });
+  }
 });
 
 it('gate: a worker that finds it closed loads nothing, and waits to be ended', async () => {
