@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import { isErrno } from '../src/core/error.ts';
 import { encodeBpf, ret } from './bpf.ts';
+import { overlayXattrs } from './extended-attributes.ts';
 import { helperPath } from './helper-path.ts';
 import type { HelperCommand } from './helper-program.ts';
 import type { HelperFailure } from './helper-record.ts';
@@ -100,7 +101,7 @@ function isolationTrials(): readonly Trial[] {
 
 function fileSystemTrials({ scratch, lower, upper, work }: ReturnType<typeof trialDirectories>): readonly Trial[] {
   const start: HelperCommand[] = [['private'], ['scratch', scratch]];
-  const xattrs = insideUserNamespace() ? 'user' : 'trusted';
+  const xattrs = overlayXattrs();
   return [
     {
       name: 'mount-api',

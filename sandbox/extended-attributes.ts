@@ -1,4 +1,5 @@
 import { check, cName, ENODATA, EOPNOTSUPP, EPERM, ERANGE, syscalls } from './syscalls.ts';
+import { insideUserNamespace } from './user-namespace.ts';
 import { fromBytes, fromText, toText, type ByteString } from './byte-string.ts';
 
 /** A file's extended attributes by full name, in byte order of names. */
@@ -73,12 +74,21 @@ export function markOpaque(fd: number, namespace: OverlayXattrs): void {
   check(syscalls().fsetxattr(fd, cName(fromText(name)), Buffer.from('y'), 1, 0), 'fsetxattr', name);
 }
 
-/** Whether an open directory of a layer hides all that lower layers have in it. */
+/**
+ * Whether an open directory of a layer hides all that lower layers have in it. Only our own namespace counts, as for overlayfs: where that is
+ * `trusted`, a step may write into `user` what it likes; where it is `user`, overlayfs keeps steps from doing so.
+ */
 export function isOpaque(fd: number): boolean {
-  return (['trusted', 'user'] as const).some((namespace) => {
-    const length = syscalls().fgetxattr(fd, cName(fromText(`${namespace}.overlay.opaque`)), few, few.length);
-    return length === 1 && few[0] === 0x79;
-  });
+  marks ??= overlayXattrs();
+  const length = syscalls().fgetxattr(fd, cName(fromText(`${marks}.overlay.opaque`)), few, few.length);
+  return length === 1 && few[0] === 0x79;
+}
+
+let marks: OverlayXattrs | undefined;
+
+/** Where overlayfs keeps its marks for this process. */
+export function overlayXattrs(): OverlayXattrs {
+  return insideUserNamespace() ? 'user' : 'trusted';
 }
 
 /** The length of the whole list, where a small buffer did not do; 0 on file systems without attributes. */

@@ -3,6 +3,7 @@ import type { Devices } from '../src/core/devices.ts';
 import type { Executor } from '../src/core/executor.ts';
 import type { Sandbox } from '../src/core/sandbox.ts';
 import { LockedCacheMounts } from './cache-mounts.ts';
+import { overlayXattrs } from './extended-attributes.ts';
 import { WorkerFileBackend } from './file-backend.ts';
 import { WorkerLayerCodec } from './layer-codec.ts';
 import { LayerStore } from './layer-store.ts';
@@ -10,7 +11,6 @@ import { ChosenSnapshotter } from './snapshotter-choice.ts';
 import type { NetworkDriverName } from './open-networks.ts';
 import { RunRecords } from './run-records.ts';
 import { RecordedSteps } from './running-steps.ts';
-import { insideUserNamespace } from './user-namespace.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 /** How a sandbox is to work. */
@@ -37,7 +37,7 @@ export interface SandboxRequest {
 export async function openSandbox(request: SandboxRequest): Promise<Sandbox> {
   const { stateDir, snapshotter = 'auto', notes = () => undefined } = request;
   await using opened = new AsyncDisposableStack();
-  const xattrs = insideUserNamespace() ? 'user' : 'trusted';
+  const xattrs = overlayXattrs();
   const store = opened.use(
     new LayerStore(stateDir, {
       unpack: (o, signal) => pool.call('unpackLayer', { ...o, xattrs }, { signal }),

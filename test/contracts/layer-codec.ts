@@ -89,6 +89,14 @@ export function layerCodecContract(name: string, open: () => Promise<SandboxUnde
       const next = await changed(rig.sandbox, [base], 'rm -r d; mkdir -p d/sub; touch d/b d/sub/y');
       expect(await listed(rig, next, [base])).toEqual(['d/', 'd/.wh.a', 'd/b', 'd/sub/', 'd/sub/.wh.x', 'd/sub/y']);
     });
+    it('writeTar: a directory hides nothing because of what a step wrote into its attributes', async () => {
+      await using rig = await open();
+      const base = await changed(rig.sandbox, [], 'mkdir -p d/sub; touch d/a d/sub/b');
+      const mark = `python3 -c "import os; [os.setxattr(d, 'user.overlay.opaque', b'y') for d in ('.', 'd', 'd/sub')]"`;
+      const next = await changed(rig.sandbox, [base], `${mark}; touch d/sub/new`);
+      expect(await listed(rig, next, [base])).toEqual(['d/', 'd/sub/', 'd/sub/new']);
+      expect(await seen(rig.sandbox, [base, next], 'find d -type f | sort')).toBe('d/a\nd/sub/b\nd/sub/new\n');
+    });
     it('writeTar: whole seconds, no names of users, dates not after the epoch', async () => {
       await using rig = await open();
       const layer = await changed(

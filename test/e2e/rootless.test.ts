@@ -71,6 +71,16 @@ describeWith(needs, 'e2e rootless', () => {
     const native = await buildAs('root', [], 'for-gvisor');
     expect(identity(await buildAs('root', ['--runtime=runsc'], 'for-gvisor'))).toEqual(identity(native));
   });
+  it('rootless: marks of overlayfs that a step sets hide nothing, and the image is the one that root builds', async () => {
+    const mark = ['opaque', 'whiteout'].map((name) => `/set-attribute /d user.overlay.${name} 79`).join(' && ');
+    const steps = ['mkdir /d && touch /d/below', `${mark} && touch /d/new`, 'test -e /d/below && ls /d > /list'];
+    const text = ['FROM busybox', 'COPY set-attribute /', ...steps.map((step) => `RUN ${step}`)].join('\n');
+    await writeFile(temp.at('context/marked'), `${text}\nFROM scratch\nCOPY --from=0 /d /d\nCOPY --from=0 /list /\n`);
+    const root = await buildAs('root', [], 'marked');
+    const user = await buildAs('user', [], 'marked');
+    expect(identity(user)).toEqual(identity(root));
+    expect(root.layers.flatMap(({ names }) => names)).toContain('d/below');
+  });
 
   it('rootless: without a range of ids, files of root come to the same image', async () => {
     const text = 'FROM busybox\nCOPY plain.txt /\nRUN rm -r /var && mkdir /var && chmod 4755 /plain.txt\n';
