@@ -1,6 +1,7 @@
 import type { RuntimeSpec } from '../src/core/executor.ts';
 import { capabilityMask, expandCapabilities } from './capability-sets.ts';
 import { accessLetters, grantedDevices, type GrantedDevice } from './device-filter.ts';
+import { ownDev } from './own-dev.ts';
 import { rlimitType } from './rlimits.ts';
 import { maskedPaths, readOnlyPaths } from './rootfs.ts';
 import type { OciMount, RuntimeNeeds } from './runtime-needs.ts';
@@ -88,7 +89,7 @@ function systemMounts(spec: RuntimeSpec, { userNamespace, network }: BundlePlan)
   const access = spec.confinement === 'default' ? 'ro' : 'rw';
   return [
     { destination: '/proc', type: 'proc', source: 'proc', options: nothing },
-    { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755', 'size=65536k'] },
+    { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', ...ownDev(spec.mounts).options] },
     {
       destination: '/dev/pts',
       type: 'devpts',

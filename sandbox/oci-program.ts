@@ -5,6 +5,7 @@ import type { ReplacedFile } from './limited-view.ts';
 import { mountSource, nameFileMounts, rootSource, SlotCounter, textMount, type MountSource } from './mount-source.ts';
 import type { NetworkPlan } from './network.ts';
 import { systemPath, type OciRuntime } from './oci-runtime.ts';
+import { ownDev } from './own-dev.ts';
 import { noCoreDumps } from './rlimits.ts';
 import type { OciMount } from './runtime-needs.ts';
 import { thawToKill, toStepStart } from './step-starts.ts';
@@ -44,7 +45,7 @@ export interface OciStep {
 export function toOciProgram(spec: RuntimeSpec, plan: OciPlan): OciStep {
   const slots = new SlotCounter();
   const [root, proc] = [slots.next(), slots.next()];
-  const mounts = [...nameFileMounts(plan.files), ...spec.mounts].map((mount) => mountOf(mount, slots));
+  const mounts = [...nameFileMounts(plan.files), ...ownDev(spec.mounts).mounts].map((mount) => mountOf(mount, slots));
   // Over files of the runtime's own /proc and /sys, which are there: these need no mount point.
   const all = [...plan.view.map(({ path, text }) => mountOf(textMount(path, text, 0o444), slots)), ...mounts];
   const system = ['/proc', '/sys', '/dev'].map((path): HelperCommand => ['stub', root, path, 'real-directory']);

@@ -12,6 +12,7 @@ import {
 } from './mount-source.ts';
 import type { ReplacedFile } from './limited-view.ts';
 import type { NetworkPlan } from './network.ts';
+import { ownDev } from './own-dev.ts';
 import { noCoreDumps, rlimitNumber, rlimitValue } from './rlimits.ts';
 import { maskedPaths, readOnlyPaths } from './rootfs.ts';
 import { stepNamespaces, toStepStart } from './step-starts.ts';
@@ -37,11 +38,12 @@ export function toStepProgram(spec: RuntimeSpec, plan: StepPlan): HelperProgram 
   const slots = new SlotCounter();
   const root = slots.next();
   const devices = deviceAttribute(spec, plan);
+  const dev = ownDev(spec.mounts);
   const mounts = [
-    ...systemMounts({ ...spec, ...plan, devices }, slots),
+    ...systemMounts({ ...spec, ...plan, devices, devOptions: dev.options }, slots),
     { make: [], attach: confinement(spec) },
     ...plan.view.map((file) => replacement(file, slots)),
-    ...[...nameFileMounts(plan.files), ...spec.mounts].map((mount) => specMount(mount, devices, slots)),
+    ...[...nameFileMounts(plan.files), ...dev.mounts].map((mount) => specMount(mount, devices, slots)),
   ];
   return {
     ...toStepStart(plan.cgroup, [...stepNamespaces, ...plan.network.born]),

@@ -18,6 +18,8 @@ export interface SystemMountOptions {
   /** In a user namespace some file systems cannot be mounted, and not every group exists. */
   readonly userNamespace: 'initial' | 'nested';
   readonly devices: DeviceAttribute;
+  /** Of the tmpfs at /dev. */
+  readonly devOptions: readonly string[];
 }
 
 /** A file system that the kernel makes anew. `fallback`: a directory of the host to show where it will not, `none` or `fail`. */
@@ -42,8 +44,9 @@ export function systemMounts(o: SystemMountOptions, slots: SlotCounter): Prepare
   ];
 }
 
-function devMounts({ devices, shmSizeBytes, userNamespace }: SystemMountOptions, slots: SlotCounter): PreparedMount[] {
-  const dev = { type: 'tmpfs', attributes: `nosuid,${devices}`, options: ['mode=0755', 'size=65536k'] };
+function devMounts(o: SystemMountOptions, slots: SlotCounter): PreparedMount[] {
+  const { devices, devOptions, shmSizeBytes, userNamespace } = o;
+  const dev = { type: 'tmpfs', attributes: `nosuid,${devices}`, options: devOptions };
   // Group 5 is tty on all distributions; it may not exist in a user namespace.
   const ptsOptions = ['newinstance', 'ptmxmode=0666', 'mode=0620', ...(userNamespace === 'initial' ? ['gid=5'] : [])];
   const pts = { type: 'devpts', attributes: 'nosuid,noexec', options: ptsOptions };

@@ -191,9 +191,10 @@ static void search_path(char **argv, char **envp) {
 
 /* ready: the tree is complete. Times are put back, and stdin is the root's own null device: of the host's, the mode could be changed. */
 static void make_ready(const struct command *c) {
+  (void)c;
   settle_times();
   int null = open_in(root_fd, "/dev/null", O_RDONLY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
-  if (null < 0 || dup2(null, 0) < 0) fail(arg(c, 0), "/dev/null", errno);
+  if (null < 0 || dup2(null, 0) < 0) fail("/dev/null", "a mount of the step hides it", errno);
   close(null);
 }
 

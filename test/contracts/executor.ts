@@ -491,6 +491,21 @@ function mountTests(it: RegisterTest, step: StepTest): void {
       expect(await describePath(join(rig.upper, 'data/new'))).toBe('-');
       expect(await describePath(join(rig.upper, 'data'))).toMatch(/^(-|directory 1000000000)$/);
     }));
+  it('a tmpfs at /dev: has the size that it asks for, and the step’s devices', () =>
+    step(async (rig, executor) => {
+      const script =
+        'head -c 3 /dev/zero | wc -c; : > /dev/null; ls -d /dev/shm /dev/pts /dev/fd; df -k /dev | tail -n 1';
+      const { stdout } = await rig.sh(executor, script, { mounts: [{ ...tmpfs, destination: '/dev' }] });
+      expect(stdout).toMatch(/^3\n\/dev\/fd\n\/dev\/pts\n\/dev\/shm\n\S+ +1024 /);
+      expect(await describePath(join(rig.upper, 'dev/zero'))).toBe('-');
+    }));
+  it('a directory at /dev that lacks the devices of a step: is refused', () =>
+    step(async (rig, executor) => {
+      const source = join(rig.top, 'no-devices');
+      await mkdir(source);
+      const mounts: RuntimeMount[] = [{ type: 'bind', source, path: '', destination: '/dev', access: 'read-write' }];
+      await expect(rig.sh(executor, 'true', { mounts })).rejects.toThrow('/dev/null');
+    }));
   it('stubs: what the step put beside stays, and so does its time', () =>
     step(async (rig, executor) => {
       await rig.sh(executor, 'touch /data/kept', { mounts: [{ ...tmpfs, destination: '/data/new' }] });
