@@ -14,7 +14,7 @@ describe('worker pool', () => {
     );
     const first = await Promise.all(sources.map((source) => source.next()));
     expect(first.every(({ value }) => value instanceof Uint8Array)).toBe(true);
-    expect(await pool.call('measureTree', { directory: temp.path })).toMatchObject({ bytes: expect.any(Number) });
+    expect((await pool.call('measureTree', { directory: temp.path })).inodes).toBe(2);
     for (const source of sources) await source.return(undefined);
   });
   it('many calls at once are all answered, each its own', async () => {
