@@ -1,7 +1,8 @@
-import type { RuntimeSpec } from '../src/core/executor.ts';
+import type { RuntimeMount, RuntimeSpec } from '../src/core/executor.ts';
 import { BuildError } from '../src/core/error.ts';
 import { hasOneId } from './id-map.ts';
 import type { NetworkPlan } from './network.ts';
+import { isDev } from './own-dev.ts';
 import type { RuntimeNeeds } from './runtime-needs.ts';
 
 /** What a build asks of every release that knows it; one that does not know a flag does not do what the flag switches off. */
@@ -23,9 +24,9 @@ export function gvisorFlags(help: string): readonly string[] {
 /** Keeps gVisor from mounting memory over an empty /tmp, which belongs to the layer: a mount there, of a type that it does not know and leaves out. */
 const ownTmp = { destination: '/tmp', type: 'left-out', source: 'none', options: [] } as const;
 
-/** What one step needs. @throws SANDBOX_FAILED for devices of the host: gVisor's kernel has none of them. */
+/** What one step needs. @throws SANDBOX_FAILED for devices of the host, of which gVisor's kernel has none, and for another /dev than its own. */
 export function gvisorNeeds(spec: RuntimeSpec, plan: NetworkPlan): RuntimeNeeds {
-  refuseDevices(spec);
+  refuse(spec);
   const network = networkStack(spec, plan);
   const sockets = spec.mounts.some(({ type }) => type === 'socket') ? ['--host-uds=open'] : [];
   return {
@@ -50,12 +51,18 @@ function networkStack({ network }: RuntimeSpec, { namespace }: NetworkPlan): 'no
   return namespace === 'host' || hasOneId() ? 'host' : 'sandbox';
 }
 
-function refuseDevices({ mounts }: RuntimeSpec): void {
-  const device = mounts.find(({ type }) => type === 'device');
-  if (device === undefined) return;
-  const detail = {
-    step: `mount ${device.destination}`,
-    reason: 'gVisor (runsc) gives no device of the host to a step',
-  };
-  throw new BuildError('SANDBOX_FAILED', detail, { hint: 'leave out --runtime, or build this by another runtime' });
+function refuse({ mounts }: RuntimeSpec): void {
+  const hint = 'leave out --runtime, or build this by another runtime';
+  for (const mount of mounts) {
+    const reason = reasonAgainst(mount);
+    const step = `mount ${mount.destination}`;
+    if (reason !== undefined) throw new BuildError('SANDBOX_FAILED', { step, reason }, { hint });
+  }
+}
+
+function reasonAgainst(mount: RuntimeMount): string | undefined {
+  if (mount.type === 'device') return 'gVisor (runsc) gives no device of the host to a step';
+  // A tmpfs is what it has there.
+  if (mount.type === 'tmpfs' || !isDev(mount)) return undefined;
+  return 'gVisor (runsc) has a /dev of its own, /dev/null and all, in whose place nothing can be';
 }

@@ -22,6 +22,7 @@ export function ownDev(mounts: readonly RuntimeMount[]): OwnDev {
   };
 }
 
-function isDev({ destination }: RuntimeMount): boolean {
+/** Whether it takes the place of a step's /dev. */
+export function isDev({ destination }: RuntimeMount): boolean {
   return posix.resolve('/', destination) === '/dev';
 }

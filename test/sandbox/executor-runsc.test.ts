@@ -24,6 +24,7 @@ const lacks = {
   'device: opens where it was given, under its name, owner and mode': noDevices,
   'device: no other step opens it, nor this one more than was given': noDevices,
   'device: nothing of it is in the layer, and the host’s node stays as it is': noDevices,
+  'a tmpfs at /dev: has the size that it asks for, and the step’s devices': 'its own has no size, but has the devices',
   'pids: no more processes than the limit': 'its own threads are counted too',
   'pids: are limited where nothing says how many': 'it does not show cgroups',
 };
