@@ -133,7 +133,7 @@ async function firstFailure(
   namespaces: string,
   commands: readonly HelperCommand[],
 ): Promise<HelperFailure | undefined> {
-  const helper = HelperProcess.start(helperPath(), { keeper: [['spawn', namespaces, '']], prelude: [] });
+  await using helper = HelperProcess.start(helperPath(), { keeper: [['spawn', namespaces, '']], prelude: [] });
   const end: HelperCommand = ['end'];
   const { failure } = await helper.run([...commands, end], { output: () => undefined, signal: undefined });
   return failure?.subject === 'end' ? undefined : failure;
