@@ -9,16 +9,19 @@ import { namespacesOf } from './network.ts';
 import type { Networks } from './open-networks.ts';
 import { runRecord, type RunRecords } from './run-records.ts';
 import { seccompFilter } from './seccomp.ts';
+import type { OwnDirectory } from './own-directory.ts';
 import { openSocketProxies } from './socket-proxy.ts';
 import { toStepProgram } from './step-program.ts';
 import { StepStarts } from './step-starts.ts';
 
-/** What a native executor needs to know of its machine. It owns the networks and the cgroups. */
+/** What a native executor needs to know of its machine. It owns the networks, the cgroups and the directory. */
 export interface NativeExecutorOptions {
   /** Path of the compiled helper. */
   readonly helper: string;
   /** An empty directory that every step's mount namespace starts on. */
   readonly scratch: string;
+  /** For sockets. */
+  readonly own: OwnDirectory;
   readonly cgroups: CgroupDriver;
   readonly networks: Networks;
   readonly userNamespace: 'initial' | 'nested';
@@ -42,6 +45,7 @@ export class NativeExecutor implements Executor, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#starts[Symbol.asyncDispose]();
     await this.#o.networks[Symbol.asyncDispose]();
+    await this.#o.own[Symbol.asyncDispose]();
     this.#o.cgroups[Symbol.dispose]();
   }
 
@@ -53,7 +57,7 @@ export class NativeExecutor implements Executor, AsyncDisposable {
     requireStepIds(spec);
     const { networks } = this.#o;
     networks.prepare(spec);
-    await using proxies = await openSocketProxies(spec.mounts);
+    await using proxies = await openSocketProxies(spec.mounts, this.#o.own);
     const need = { spec, born: namespacesOf(spec) };
     await using start = this.#starts.take(need);
     // While the step and its network begin.

@@ -20,16 +20,19 @@ import { toOciProgram } from './oci-program.ts';
 import type { OciRuntime } from './oci-runtime.ts';
 import { lateFailure, processLimitFailure, runtimeFailure, silentFailure } from './oci-runtime-failure.ts';
 import { runRecord, type RunRecords } from './run-records.ts';
+import type { OwnDirectory } from './own-directory.ts';
 import type { RuntimeNeeds } from './runtime-needs.ts';
 import { openSocketProxies } from './socket-proxy.ts';
 
-/** What an executor by OCI runtime needs to know. It owns the networks and the cgroups. */
+/** What an executor by OCI runtime needs to know. It owns the networks, the cgroups and the directory. */
 export interface OciExecutorOptions {
   readonly helper: string;
   readonly runtime: OciRuntime;
   /** For bundles and the runtime's own state; ours alone. */
   readonly directory: string;
   readonly scratch: string;
+  /** For sockets. */
+  readonly own: OwnDirectory;
   readonly cgroups: CgroupDriver;
   readonly userNamespace: 'initial' | 'nested';
   readonly networks: Networks;
@@ -53,6 +56,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#o.networks[Symbol.asyncDispose]();
+    await this.#o.own[Symbol.asyncDispose]();
     this.#o.cgroups[Symbol.dispose]();
   }
 
@@ -65,7 +69,7 @@ export class OciExecutor implements Executor, AsyncDisposable {
     refuseProc(spec);
     requireStepIds(spec);
     this.#o.networks.prepare(spec);
-    await using proxies = await openSocketProxies(spec.mounts);
+    await using proxies = await openSocketProxies(spec.mounts, this.#o.own);
     await using network = await this.#o.networks.take(spec, runtime.kernel === 'own' ? 'taken' : 'kept');
     o.signal?.throwIfAborted();
     using bundle = new Bundle(this.#o.directory);

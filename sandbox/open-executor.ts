@@ -10,6 +10,7 @@ import { hasOneId } from './id-map.ts';
 import { helperPath } from './helper-path.ts';
 import { RunRecords } from './run-records.ts';
 import { openCgroups } from './open-cgroups.ts';
+import { OwnDirectory } from './own-directory.ts';
 import { insideUserNamespace } from './user-namespace.ts';
 
 const ONE_ID =
@@ -41,6 +42,8 @@ export async function openExecutor(request: ExecutorRequest): Promise<Executor &
   const common = {
     helper,
     scratch,
+    // Swept with what layers are made in.
+    own: new OwnDirectory(join(request.stateDir, 'active'), () => undefined),
     networks: new Networks({ driver: request.networkDriver ?? 'auto', helper, notes }),
     userNamespace: insideUserNamespace() ? 'nested' : 'initial',
     syncSteps: request.syncSteps ?? 'suppress',

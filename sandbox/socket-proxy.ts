@@ -1,9 +1,10 @@
-import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, closeSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { RuntimeMount } from '../src/core/executor.ts';
+import { socketPath } from '../src/core/socket-path.ts';
+import type { OwnDirectory } from './own-directory.ts';
 
 type SocketMount = Extract<RuntimeMount, { type: 'socket' }>;
 
@@ -16,12 +17,13 @@ export interface SocketProxies extends AsyncDisposable {
 }
 
 /**
- * Puts a listening socket with the wanted owner and mode before each socket of the host, which keeps its own. The directory they lie in is
- * short, because a socket's path is at most 107 bytes long, and closed to other users.
+ * Puts a listening socket with the wanted owner and mode before each socket of the host, which keeps its own. They lie in a directory of this
+ * process, closed to other users.
  */
-export async function openSocketProxies(mounts: readonly RuntimeMount[]): Promise<SocketProxies> {
+export async function openSocketProxies(mounts: readonly RuntimeMount[], own: OwnDirectory): Promise<SocketProxies> {
   if (!mounts.some((mount) => mount.type === 'socket')) return { mounts, [Symbol.asyncDispose]: async () => undefined };
-  const directory = mkdtempSync(join(tmpdir(), 'tsbuild-'));
+  const directory = own.newPath();
+  mkdirSync(directory, { mode: 0o700 });
   const proxies: SocketProxy[] = [];
   try {
     const replaced: RuntimeMount[] = [];
@@ -54,23 +56,34 @@ async function close(proxies: readonly SocketProxy[], directory: string): Promis
 
 class SocketProxy {
   readonly path: string;
+  readonly #directory: number;
+  /** Of the socket of the host. */
+  readonly #source: number;
   readonly #server: Server;
   readonly #connections = new Set<Socket>();
 
   private constructor(mount: SocketMount, path: string) {
     this.path = path;
-    this.#server = createServer({ allowHalfOpen: true }, (client) => this.#join(client, mount.source));
+    this.#directory = openSync(dirname(path), 'r');
+    this.#source = openSync(dirname(mount.source), 'r');
+    const source = socketPath(this.#source, basename(mount.source));
+    this.#server = createServer({ allowHalfOpen: true }, (client) => this.#join(client, source));
     this.#server.maxConnections = MAX_CONNECTIONS;
   }
 
   static async listen(mount: SocketMount, path: string): Promise<SocketProxy> {
     const proxy = new SocketProxy(mount, path);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    proxy.#server.once('error', reject).listen(path, resolve);
-    await promise;
-    chownSync(path, mount.uid, mount.gid);
-    chmodSync(path, mount.mode);
-    return proxy;
+    try {
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      proxy.#server.once('error', reject).listen(socketPath(proxy.#directory, basename(path)), resolve);
+      await promise;
+      chownSync(path, mount.uid, mount.gid);
+      chmodSync(path, mount.mode);
+      return proxy;
+    } catch (error) {
+      await proxy.close();
+      throw error;
+    }
   }
 
   async close(): Promise<void> {
@@ -78,6 +91,7 @@ class SocketProxy {
     this.#server.close(() => resolve());
     for (const connection of this.#connections) connection.destroy();
     await promise;
+    for (const fd of [this.#directory, this.#source]) closeSync(fd);
   }
 
   #join(client: Socket, source: string): void {

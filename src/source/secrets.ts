@@ -21,6 +21,8 @@ export interface SecretsOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** What relative paths start from. */
   readonly cwd: string;
+  /** For sockets of agents; swept after a process that is killed. */
+  readonly tmp: string;
 }
 
 /** The most that one secret may have (BuildKit's `secrets.MaxSecretSize`). */

@@ -1,9 +1,9 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, open, rm } from 'node:fs/promises';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { socketPath } from '../core/socket-path.ts';
 import { FormatError } from '../oci/format-error.ts';
 import type { SshKey } from './ssh-private-key.ts';
 import { WireReader, wireString, wireUint32 } from './ssh-wire.ts';
@@ -34,12 +34,13 @@ const MAX_CONNECTIONS = 64;
 /**
  * Listens on a socket that only we can reach. It lets nothing through but questions for the public keys and for signatures: a step may use
  * keys, not add, remove or lock them. One message of a connection is answered after the other; what is too large ends the connection.
- * The directory is short, because a socket's path is at most 107 bytes long.
+ * It lies in a directory of its own below `tmp`, which is swept after a process that is killed.
  */
-export async function openAgentServer(openSession: () => AgentSession): Promise<AgentServer> {
+export async function openAgentServer(openSession: () => AgentSession, tmp: string): Promise<AgentServer> {
   await using opened = new AsyncDisposableStack();
-  const directory = await mkdtemp(join(tmpdir(), 'tsbuild-'));
+  const directory = await mkdtemp(join(tmp, 'agent-'));
   opened.defer(() => rm(directory, { recursive: true, force: true }));
+  const { fd } = opened.use(await open(directory, 'r'));
   const path = join(directory, 'agent');
   const connections = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (connection) => {
@@ -49,7 +50,7 @@ export async function openAgentServer(openSession: () => AgentSession): Promise<
     converse(connection, openSession).catch(() => connection.destroy());
   });
   server.maxConnections = MAX_CONNECTIONS;
-  server.listen(path);
+  server.listen(socketPath(fd, 'agent'));
   await once(server, 'listening');
   opened.defer(async () => {
     const closed = once(server, 'close');

@@ -30,6 +30,8 @@ export function openAgents(o: {
   readonly ssh: readonly SshRequest[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
+  /** For sockets; swept after a process that is killed. */
+  readonly tmp: string;
 }): Agents {
   const requests = new Map(o.ssh.map((request) => [request.id, request]));
   const servers = new Map<string, Promise<AgentServer>>();
@@ -37,7 +39,7 @@ export function openAgents(o: {
     lookup: async (id) => {
       const request = requests.get(id);
       if (request === undefined) return undefined;
-      const server = servers.get(id) ?? serve({ id, paths: pathsOf(request, o) });
+      const server = servers.get(id) ?? serve({ id, paths: pathsOf(request, o) }, o.tmp);
       servers.set(id, server);
       return (await server).path;
     },
@@ -48,7 +50,10 @@ export function openAgents(o: {
   };
 }
 
-function pathsOf({ id, paths }: SshRequest, { env, cwd }: Omit<Parameters<typeof openAgents>[0], 'ssh'>): string[] {
+function pathsOf(
+  { id, paths }: SshRequest,
+  { env, cwd }: Omit<Parameters<typeof openAgents>[0], 'ssh' | 'tmp'>,
+): string[] {
   const { SSH_AUTH_SOCK: own = '' } = env;
   if (paths.length === 0 && own === '') {
     throw new BuildError('SSH_NOT_FOUND', { id }, { hint: 'no agent runs: SSH_AUTH_SOCK is not set' });
@@ -57,7 +62,7 @@ function pathsOf({ id, paths }: SshRequest, { env, cwd }: Omit<Parameters<typeof
 }
 
 /** What it takes to speak the protocol is loaded here: few builds have an agent. */
-async function serve({ id, paths }: SshRequest): Promise<AgentServer> {
+async function serve({ id, paths }: SshRequest, tmp: string): Promise<AgentServer> {
   const kinds = await Promise.all(paths.map((path) => kindOf(path, id)));
   const socket = paths[kinds.indexOf('socket')];
   if (socket !== undefined && paths.length > 1) {
@@ -65,10 +70,10 @@ async function serve({ id, paths }: SshRequest): Promise<AgentServer> {
     throw new BuildError('USAGE', { problem, suggestion: `write --ssh ID=SOCKET, or --ssh ID=KEY,KEY` });
   }
   const { forwardingSession, keySession, openAgentServer } = await import('./ssh-agent.ts');
-  if (socket !== undefined) return openAgentServer(() => forwardingSession(socket));
+  if (socket !== undefined) return openAgentServer(() => forwardingSession(socket), tmp);
   const { parseSshKey } = await import('./ssh-private-key.ts');
   const keys = await Promise.all(paths.map((path) => readKey(path, parseSshKey)));
-  return openAgentServer(() => keySession(keys));
+  return openAgentServer(() => keySession(keys), tmp);
 }
 
 async function kindOf(path: string, id: string): Promise<'socket' | 'key'> {

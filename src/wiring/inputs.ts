@@ -46,17 +46,12 @@ export async function openInputs(
   const downloads = new AsyncDisposableStack();
   const { state, downloads: trees, checkouts } = o.workers;
   const { secrets: given = [], ssh = [] } = request;
-  const secrets = opened.use(openSecrets({ secrets: given, ssh, env: process.env, cwd: process.cwd() }));
+  const { tmp } = state;
+  const secrets = opened.use(openSecrets({ secrets: given, ssh, env: process.env, cwd: process.cwd(), tmp }));
   const client = lazyHttpClient(downloads);
-  const http = openHttpSource({ http: client, secrets, trees, urls: join(state.http, 'urls'), tmp: state.tmp });
-  const git = openGitSource({ secrets, trees: checkouts, tmp: state.tmp });
-  const ports: ContextPorts = {
-    git,
-    http: client,
-    parseIgnoreFile: ignorePatterns,
-    decompressByProgram,
-    tmp: state.tmp,
-  };
+  const http = openHttpSource({ http: client, secrets, trees, urls: join(state.http, 'urls'), tmp });
+  const git = openGitSource({ secrets, trees: checkouts, tmp });
+  const ports: ContextPorts = { git, http: client, parseIgnoreFile: ignorePatterns, decompressByProgram, tmp };
   const main = await openMain(request, { ...o, ports, opened });
   const { locals, namedContexts } = await openNamed(request, { ...o, ports, opened });
   const owned = opened.move();

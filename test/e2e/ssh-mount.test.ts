@@ -6,7 +6,7 @@ import { writeProgramRoot } from '../support/host-programs.ts';
 import { giveTo, type Person } from '../support/person.ts';
 import { describeWith } from '../support/requires.ts';
 import { openRig, ranSteps, type Rig } from '../support/rig.ts';
-import { type ProgramOptions, runProgram, type ProgramResult } from '../support/run-program.ts';
+import { checkProgram, type ProgramOptions, runProgram, type ProgramResult } from '../support/run-program.ts';
 import { openSshAgent, openSshServer, sshKey } from '../support/ssh.ts';
 
 const PROGRAMS = ['ssh', 'ssh-add', 'ssh-keygen'].map((name) => `/usr/bin/${name}`);
@@ -77,6 +77,26 @@ describeWith(
         expect(ranSteps(again.stderr)).toEqual([]);
       },
     );
+
+    it('kill -9: the sockets lie in the store, and the next build removes them', async () => {
+      await using rig = await openRig();
+      const key = await sshKey(join(rig.work, 'key'), ['-t', 'ed25519']);
+      await writeProgramRoot(join(rig.work, 'root'), []);
+      // Layers may keep sockets as marks.
+      const find = [rig.store, '-path', '*/layers', '-prune', '-o', '-type', 's', '-print'];
+      const sockets = async (): Promise<number> => (await checkProgram('find', find)).split('\n').length - 1;
+      const sizes: number[] = [];
+      for (const last of ['echo asleep; sleep 60', 'true']) {
+        const dockerfile = `FROM scratch\nCOPY root /\nRUN --mount=type=ssh ${last}\n`;
+        await writeFile(join(rig.work, 'Dockerfile'), dockerfile);
+        const program = rig.start(['build', '--progress=plain', '--ssh', `default=${key.path}`, rig.work], {
+          onStderr: (text) => void (/^#\d+ [\d.]+ asleep$/m.test(text) && program.kill('SIGKILL')),
+        });
+        expect(await program.ended).toMatchObject(last === 'true' ? { status: 0 } : { signal: 'SIGKILL' });
+        sizes.push(await sockets());
+      }
+      expect(sizes).toEqual([2, 0]);
+    });
 
     it('id, target, mode, uid and gid: each mount has its agent, at its place, for its user', async () => {
       await using rig = await openRig();

@@ -9,6 +9,7 @@ import { parseHierarchies } from '../../sandbox/cgroup-hierarchies.ts';
 import { NativeExecutor } from '../../sandbox/executor-native.ts';
 import { helperPath } from '../../sandbox/helper-path.ts';
 import { Networks } from '../../sandbox/open-networks.ts';
+import { OwnDirectory } from '../../sandbox/own-directory.ts';
 import { RunRecords } from '../../sandbox/run-records.ts';
 import { buildDist } from '../support/build-dist.ts';
 import { describeWith } from '../support/requires.ts';
@@ -106,7 +107,8 @@ describeWith(['root', 'overlay', 'busybox'], 'cgroup v2: kernel', () => {
       const options = { helper: helperPath(), scratch, cgroups, userNamespace: 'initial', syncSteps: 'real' } as const;
       const networks = new Networks({ driver: 'host', helper: helperPath(), notes: ignore });
       const records = new RunRecords(rig.top);
-      const executor = new NativeExecutor({ ...options, networks, records, notes: ignore });
+      const own = new OwnDirectory(join(rig.top, 'active'), ignore);
+      const executor = new NativeExecutor({ ...options, networks, own, records, notes: ignore });
       const script = [
         'grep "^0::" /proc/self/cgroup',
         'mknod /data/disk b 254 0; cat /data/disk 2>&1',

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { once } from 'node:events';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { MAX_SECRET_SIZE, openSecrets, type SecretRequest } from '../../src/source/secrets.ts';
@@ -11,7 +12,7 @@ import { temporaryDirectory } from '../support/store-rig.ts';
 const open = (
   secrets: readonly SecretRequest[],
   o: { env?: Record<string, string>; cwd?: string; ssh?: readonly SshRequest[] } = {},
-) => openSecrets({ secrets, ssh: o.ssh ?? [], env: o.env ?? {}, cwd: o.cwd ?? '/' });
+) => openSecrets({ secrets, ssh: o.ssh ?? [], env: o.env ?? {}, cwd: o.cwd ?? '/', tmp: tmpdir() });
 const text = async (value: Promise<Uint8Array | undefined>): Promise<string | undefined> => {
   const bytes = await value;
   return bytes === undefined ? undefined : Buffer.from(bytes).toString();

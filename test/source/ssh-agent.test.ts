@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { openSecrets } from '../../src/source/secrets.ts';
@@ -17,7 +18,7 @@ import { temporaryDirectory } from '../support/store-rig.ts';
 async function openAgent(
   paths: readonly string[],
 ): Promise<AsyncDisposable & { readonly socket: string; readonly env: Record<string, string> }> {
-  const secrets = openSecrets({ secrets: [], ssh: [{ id: 'default', paths }], env: {}, cwd: '/' });
+  const secrets = openSecrets({ secrets: [], ssh: [{ id: 'default', paths }], env: {}, cwd: '/', tmp: tmpdir() });
   const socket = (await secrets.lookupAgent('default')) ?? '';
   return { socket, env: { SSH_AUTH_SOCK: socket }, [Symbol.asyncDispose]: () => secrets[Symbol.asyncDispose]() };
 }
