@@ -5,7 +5,6 @@ import { helperError } from './helper-error.ts';
 import { requireStepIds } from './id-map.ts';
 import { limitedView } from './limited-view.ts';
 import { nameFiles } from './name-files.ts';
-import { namespacesOf } from './network.ts';
 import type { Networks } from './open-networks.ts';
 import { runRecord, type RunRecords } from './run-records.ts';
 import { seccompFilter } from './seccomp.ts';
@@ -58,8 +57,7 @@ export class NativeExecutor implements Executor, AsyncDisposable {
     const { networks } = this.#o;
     networks.prepare(spec);
     await using proxies = await openSocketProxies(spec.mounts, this.#o.own);
-    const need = { spec, born: namespacesOf(spec) };
-    await using start = this.#starts.take(need);
+    await using start = this.#starts.take(spec);
     // While the step and its network begin.
     const seccomp = this.#filter(spec);
     await using taken = await networks.take(spec);
@@ -80,7 +78,7 @@ export class NativeExecutor implements Executor, AsyncDisposable {
     );
     using _ = this.#o.records.add(runRecord(spec, cgroup));
     const ended = helper.run(program.step, o);
-    this.#starts.prepareNext(need);
+    this.#starts.prepareNext(spec);
     const outcome = await ended;
     for (const note of outcome.notes) this.#o.notes(note);
     if (outcome.failure !== undefined) throw helperError(outcome.failure, spec.process.args);

@@ -15,7 +15,7 @@ export interface NetworkMaking {
   readonly release?: () => void;
 }
 
-/** A network namespace that leads outside, for one step after another. A helper keeps it: the kernel removes it when that is gone. */
+/** A network namespace for one step after another. A helper keeps it: the kernel removes it when that is gone. */
 export class NetworkNamespace implements AsyncDisposable {
   readonly plan: NetworkPlan;
   readonly #keeper: HelperProcess;
@@ -25,7 +25,7 @@ export class NetworkNamespace implements AsyncDisposable {
     this.#keeper = keeper;
     this.#directory = `/proc/${keeper.pid}`;
     const join: HelperCommand = ['network-join', `${this.#directory}/ns/net`];
-    this.plan = { ...plan, namespace: 'own', born: [], join: [join], loopback: 'unreachable' };
+    this.plan = { ...plan, namespace: 'own', join: [join], loopback: 'unreachable' };
   }
 
   /** Makes one. @returns it, or why it cannot be made. @throws SANDBOX_FAILED where the helper itself cannot run. */

@@ -2,9 +2,9 @@ import { BuildError } from '../src/core/error.ts';
 import type { NetworkNamespace } from './network-namespace.ts';
 import type { NetworkPlan } from './network.ts';
 
-/** One way of making networks that lead outside. */
+/** One way of making networks; all but `none` lead outside. */
 export interface NetworkDriver {
-  readonly name: 'bridge' | 'pasta' | 'slirp4netns';
+  readonly name: 'none' | 'bridge' | 'pasta' | 'slirp4netns';
   /** @returns a namespace, or why there can be none. */
   make(): Promise<NetworkNamespace | string>;
 }

@@ -79,8 +79,8 @@ export function toOciProgram(spec: RuntimeSpec, plan: OciPlan): OciStep {
   };
 }
 
-function startOf({ cgroup, cgroupMaker, network }: OciPlan): HelperStart {
-  const born = ['mount', 'pid', 'time', ...network.born] as const;
+function startOf({ cgroup, cgroupMaker }: OciPlan): HelperStart {
+  const born = ['mount', 'pid', 'time'] as const;
   if (cgroupMaker === 'helper') return toStepStart(cgroup, born);
   const made = cgroup.directories.map((path): HelperCommand => ['rmdir', path]);
   return {

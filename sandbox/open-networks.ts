@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync } from 'node:fs';
-import { isErrno } from '../src/core/error.ts';
+import { BuildError, isErrno } from '../src/core/error.ts';
 import type { RuntimeSpec } from '../src/core/executor.ts';
 import { capabilityMask } from './capability-sets.ts';
 import { findProgram } from './find-program.ts';
@@ -7,13 +7,16 @@ import { nameServerReach } from './name-files.ts';
 import { openBridge } from './network-bridge.ts';
 import { NetworkPool, type NetworkDriver, type TakenNetwork } from './network-pool.ts';
 import { programNetwork } from './network-program.ts';
-import { hostNetwork, loopbackNetwork, type NetworkPlan } from './network.ts';
+import { NetworkNamespace } from './network-namespace.ts';
+import { hostNetwork } from './network.ts';
 import { loopbackProxy } from './loopback-proxy.ts';
 import { ownCapabilities } from './own-capabilities.ts';
 import { insideUserNamespace } from './user-namespace.ts';
 
 /** Names of the networks that lead outside. `auto` is the first that works of those that isolate, else the host's. */
-export type NetworkDriverName = 'auto' | 'host' | NetworkDriver['name'];
+export type NetworkDriverName = 'auto' | 'host' | OutsideDriverName;
+
+type OutsideDriverName = Exclude<NetworkDriver['name'], 'none'>;
 
 /** What decides between networks. */
 export interface NetworksRequest {
@@ -30,10 +33,10 @@ type NetworkUse = Pick<RuntimeSpec, 'network'> & {
   readonly process: Pick<RuntimeSpec['process'], 'env' | 'capabilities'>;
 };
 
-/** The networks of one executor. Those that lead outside are opened by the first step that needs one. */
+/** The networks of one executor, opened by the first step that needs one. */
 export class Networks implements AsyncDisposable {
   readonly #request: NetworksRequest;
-  #outside: Promise<NetworkPool | string> | undefined;
+  readonly #pools = new Map<'none' | 'outside', Promise<NetworkPool | string>>();
 
   constructor(request: NetworksRequest) {
     this.#request = request;
@@ -41,8 +44,9 @@ export class Networks implements AsyncDisposable {
 
   /** Begins to make what a step like this will need, beside whatever else has to be done for it. */
   prepare(spec: NetworkUse): void {
+    const choice = this.#choose(spec);
     // What cannot be opened is told to the step that takes it.
-    if (this.#given(spec) === undefined) this.#open().catch(() => undefined);
+    if (typeof choice === 'string') this.#open(choice).catch(() => undefined);
   }
 
   /**
@@ -50,19 +54,21 @@ export class Networks implements AsyncDisposable {
    * @throws SANDBOX_FAILED where none can be made although the first one could
    */
   async take(spec: NetworkUse, addresses: 'kept' | 'taken' = 'kept'): Promise<TakenNetwork> {
-    const only = this.#given(spec);
-    if (only !== undefined) return this.#share(only);
-    const outside = await this.#open();
-    const wear = addresses === 'taken' || spec.process.capabilities === 'all' ? 'once' : 'again';
-    if (typeof outside !== 'string') return outside.take(wear);
-    return this.#share({ plan: hostNetwork, note: `${this.#request.driver} does not work here: ${outside}` });
+    const choice = this.#choose(spec);
+    if (typeof choice === 'object') return this.#share(choice);
+    const pool = await this.#open(choice);
+    if (typeof pool === 'string') {
+      if (choice === 'none') throw new BuildError('SANDBOX_FAILED', { step: 'make a network', reason: pool });
+      return this.#share({ note: `${this.#request.driver} does not work here: ${pool}` });
+    }
+    return pool.take(addresses === 'taken' || spec.process.capabilities === 'all' ? 'once' : 'again');
   }
 
   /** What steps with the default network get, and why. */
-  async describe(): Promise<{ readonly choice: NetworkDriverName; readonly why: string }> {
+  async describe(): Promise<{ readonly choice: string; readonly why: string }> {
     const { driver } = this.#request;
     if (driver === 'host') return { choice: 'host', why: 'as asked for' };
-    const outside = await this.#open();
+    const outside = await this.#open('outside');
     if (typeof outside === 'string') return { choice: 'host', why: outside };
     const why = driver === 'auto' ? 'steps have a network of their own that leads outside' : 'as asked for';
     return { choice: outside.driver, why };
@@ -70,40 +76,49 @@ export class Networks implements AsyncDisposable {
 
   /** Begins to end the namespaces that no step uses. */
   rest(): void {
-    // What could not be opened was told to the step that needed it.
-    void this.#outside?.then((outside) => typeof outside === 'object' && outside.rest()).catch(() => undefined);
+    for (const pool of this.#pools.values()) {
+      // What could not be opened was told to the step that needed it.
+      void pool.then((opened) => typeof opened === 'object' && opened.rest()).catch(() => undefined);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // What could not be opened was told to the step that needed it.
-    const outside = await this.#outside?.catch(() => undefined);
-    if (typeof outside === 'object') await outside[Symbol.asyncDispose]();
+    const ending = [...this.#pools.values()].map(async (pool) => {
+      // What could not be opened was told to the step that needed it.
+      const opened = await pool.catch(() => undefined);
+      if (typeof opened === 'object') await opened[Symbol.asyncDispose]();
+    });
+    await Promise.all(ending);
   }
 
-  #open(): Promise<NetworkPool | string> {
-    this.#outside ??= openOutside(this.#request);
-    return this.#outside;
+  #open(kind: 'none' | 'outside'): Promise<NetworkPool | string> {
+    const known = this.#pools.get(kind);
+    if (known !== undefined) return known;
+    const opening = kind === 'none' ? NetworkPool.open(loopbackNetwork(this.#request)) : openOutside(this.#request);
+    this.#pools.set(kind, opening);
+    return opening;
   }
 
-  /** What a step gets that needs none of the networks that lead outside. */
-  #given({ network, process: { env } }: NetworkUse): Shared | undefined {
-    if (network === 'none') return { plan: loopbackNetwork };
+  /** Which pool serves a step; where it gets the host's network instead, why, unless that was asked for. */
+  #choose({ network, process: { env } }: NetworkUse): 'none' | 'outside' | { readonly note?: string } {
+    if (network === 'none') return 'none';
     const { driver } = this.#request;
-    if (network === 'host' || driver === 'host') return { plan: hostNetwork };
+    if (network === 'host' || driver === 'host') return {};
     const proxy = driver === 'auto' ? loopbackProxy(env) : undefined;
-    return proxy === undefined ? undefined : { plan: hostNetwork, note: `${proxy} names a proxy on its loopback` };
+    return proxy === undefined ? 'outside' : { note: `${proxy} names a proxy on its loopback` };
   }
 
-  #share({ plan, note }: Shared): TakenNetwork {
+  #share({ note }: { readonly note?: string }): TakenNetwork {
     if (note !== undefined) this.#request.notes(`steps share the host’s network: ${note}`);
-    return { plan, [Symbol.asyncDispose]: () => Promise.resolve() };
+    return { plan: hostNetwork, [Symbol.asyncDispose]: () => Promise.resolve() };
   }
 }
 
-/** A network that is not a step's alone, or that is made with the step. */
-interface Shared {
-  readonly plan: NetworkPlan;
-  readonly note?: string;
+/** A loopback interface, and nothing else. */
+function loopbackNetwork({ helper }: NetworksRequest): NetworkDriver {
+  const commands = [['network-loopback']] as const;
+  const plan = { hostAddress: '127.0.0.1' };
+  return { name: 'none', make: () => NetworkNamespace.make({ helper, commands, plan }) };
 }
 
 /** The first driver that works, or why none does. */
@@ -120,14 +135,14 @@ async function openOutside(request: NetworksRequest): Promise<NetworkPool | stri
   return reasons.join('; ');
 }
 
-function driversOf(asked: NetworkDriverName): readonly NetworkDriver['name'][] {
+function driversOf(asked: NetworkDriverName): readonly OutsideDriverName[] {
   if (asked === 'host') return [];
   if (asked !== 'auto') return [asked];
   return insideUserNamespace() ? ['pasta', 'slirp4netns'] : ['bridge', 'slirp4netns'];
 }
 
 /** The driver, or why it cannot be had. */
-async function openDriver(name: NetworkDriver['name'], request: NetworksRequest): Promise<NetworkDriver | string> {
+async function openDriver(name: OutsideDriverName, request: NetworksRequest): Promise<NetworkDriver | string> {
   const { helper, directory = '/run/tsbuild' } = request;
   const program = name === 'bridge' ? 'nft' : name;
   const path = findProgram(program);

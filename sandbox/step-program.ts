@@ -46,7 +46,7 @@ export function toStepProgram(spec: RuntimeSpec, plan: StepPlan): HelperProgram 
     ...[...nameFileMounts(plan.files), ...dev.mounts].map((mount) => specMount(mount, devices, slots)),
   ];
   return {
-    ...toStepStart(plan.cgroup, [...stepNamespaces, ...plan.network.born]),
+    ...toStepStart(plan.cgroup, stepNamespaces),
     step: [
       ...plan.network.join,
       ...plan.cgroup.limits(spec.resources),

@@ -3,7 +3,6 @@ import type { RuntimeSpec } from '../src/core/executor.ts';
 import type { CgroupDriver, CgroupPlan } from './cgroup.ts';
 import { HelperProcess } from './helper-process.ts';
 import type { HelperCommand, HelperStart } from './helper-program.ts';
-import type { NetworkPlan } from './network.ts';
 
 /** A step that has begun: its namespaces and its cgroup are there, its own commands are not. Disposing ends it where nothing else did. */
 export interface StepStart extends AsyncDisposable {
@@ -11,17 +10,10 @@ export interface StepStart extends AsyncDisposable {
   readonly cgroup: CgroupPlan;
 }
 
-/** What the beginning of a step depends on. */
-interface StartNeed {
-  readonly spec: RuntimeSpec;
-  /** Namespaces beside those that every step has. */
-  readonly born: NetworkPlan['born'];
-}
-
 /** The namespaces that every step is born into. */
 export const stepNamespaces = ['mount', 'pid', 'uts', 'ipc', 'time'] as const;
 
-/** The commands of a beginning in these namespaces: the same for all steps that are isolated alike. */
+/** The commands of a beginning in these namespaces: the same for all steps that are limited alike. */
 export function toStepStart(cgroup: CgroupPlan, namespaces: readonly string[]): HelperStart {
   const spawn: HelperCommand = ['spawn', namespaces.join(','), cgroup.into ?? ''];
   return {
@@ -37,12 +29,12 @@ export function thawToKill({ freezer }: CgroupPlan): HelperCommand[] {
 
 /** How many beginnings are made ahead: two once one of them was of use, since a step may be shorter than the beginning of the next. */
 const mostAlike = 2;
-/** With those of steps that are isolated in other ways. */
+/** With those of steps that are limited in other ways. */
 const mostSpares = 4;
 
 /**
  * Beginnings of steps, made ahead: starting a process, its namespaces and above all joining a v1 cgroup (10 ms for an RCU grace period) then
- * cost a step no time. The next step is taken to be isolated like the last. Helpers serve one step after another.
+ * cost a step no time. The next step is taken to be limited like the last. Helpers serve one step after another.
  */
 export class StepStarts implements AsyncDisposable {
   readonly #helper: string;
@@ -59,20 +51,20 @@ export class StepStarts implements AsyncDisposable {
   }
 
   /** @throws SANDBOX_FAILED */
-  take(need: StartNeed): StepStart {
-    const key = this.#keyOf(need);
+  take(spec: RuntimeSpec): StepStart {
+    const key = this.#cgroups.keyOf(spec);
     const index = this.#spares.findIndex((spare) => spare.key === key && spare.helper.isWaiting());
     const [spare] = index === -1 ? [] : this.#spares.splice(index, 1);
     if (spare !== undefined) this.#wanted = mostAlike;
-    return spare ?? this.#begin(need);
+    return spare ?? this.#begin(spec);
   }
 
-  /** Makes spares like `need` once the event loop has nothing better to do. */
-  prepareNext(need: StartNeed): void {
+  /** Makes spares like that for `spec` once the event loop has nothing better to do. */
+  prepareNext(spec: RuntimeSpec): void {
     setImmediate(() => {
       if (this.#state === 'closed') return;
       try {
-        this.#prepare(need);
+        this.#prepare(spec);
       } catch (error) {
         // No process or descriptor is left for it: should that last, the next step says so.
         if (!isBuildError(error, 'SANDBOX_FAILED')) throw error;
@@ -92,18 +84,18 @@ export class StepStarts implements AsyncDisposable {
     await Promise.all(this.#ending);
   }
 
-  #prepare(need: StartNeed): void {
-    const key = this.#keyOf(need);
+  #prepare(spec: RuntimeSpec): void {
+    const key = this.#cgroups.keyOf(spec);
     while (this.#spares.filter((spare) => spare.key === key && spare.helper.isWaiting()).length < this.#wanted) {
-      this.#spares.push({ key, ...this.#begin(need) });
+      this.#spares.push({ key, ...this.#begin(spec) });
     }
-    // Those of steps that are isolated otherwise: the oldest make room.
+    // Those of steps that are limited otherwise: the oldest make room.
     for (const { helper } of this.#spares.splice(0, this.#spares.length - mostSpares)) this.#end(helper);
   }
 
-  #begin({ spec, born }: StartNeed): StepStart {
+  #begin(spec: RuntimeSpec): StepStart {
     const cgroup = this.#cgroups.plan(spec);
-    const helper = this.#begun(toStepStart(cgroup, [...stepNamespaces, ...born]));
+    const helper = this.#begun(toStepStart(cgroup, stepNamespaces));
     return { cgroup, helper, [Symbol.asyncDispose]: () => this.#giveBack(helper) };
   }
 
@@ -123,9 +115,5 @@ export class StepStarts implements AsyncDisposable {
   #end(helper: HelperProcess): void {
     const ending = helper.dismiss().finally(() => this.#ending.delete(ending));
     this.#ending.add(ending);
-  }
-
-  #keyOf({ spec, born }: StartNeed): string {
-    return `${born.join(' ')} ${this.#cgroups.keyOf(spec)}`;
   }
 }

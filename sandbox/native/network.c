@@ -120,6 +120,12 @@ static void loopback_up(const struct command *c) {
   close(fd);
 }
 
+/* network-loopback: of the keeper, which gets a namespace of its own that leads nowhere. */
+static void make_loopback(const struct command *c) {
+  if (unshare(CLONE_NEWNET) < 0) fail(arg(c, 0), "", errno);
+  loopback_up(c);
+}
+
 /* ---- a program as the network ---- */
 
 static pid_t program_pid = -1;
@@ -203,5 +209,5 @@ const struct known_command network_commands[] = {
 
 const struct known_command keeper_network_commands[] = {
     {"network-nat", 4, masquerade},       {"network-pair", 5, make_pair},   {"network-program", 2, start_program},
-    {"network-hold", 1, hold_network}, {NULL, 0, NULL},
+    {"network-hold", 1, hold_network},    {"network-loopback", 1, make_loopback}, {NULL, 0, NULL},
 };

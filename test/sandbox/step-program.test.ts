@@ -5,11 +5,18 @@ import { capabilityMask } from '../../sandbox/capability-sets.ts';
 import { withoutCgroups } from '../../sandbox/cgroup.ts';
 import { encodeStart, encodeStep, formatProgram, type HelperProgram } from '../../sandbox/helper-program.ts';
 import { HelperRecordReader } from '../../sandbox/helper-record.ts';
-import { loopbackNetwork } from '../../sandbox/network.ts';
+import type { NetworkPlan } from '../../sandbox/network.ts';
 import { rlimitNumber, rlimitType, rlimitValue } from '../../sandbox/rlimits.ts';
 import { hostsFile, resolvConf } from '../../sandbox/rootfs.ts';
 import { toStepProgram } from '../../sandbox/step-program.ts';
 import { openStepRig } from '../support/step-rig.ts';
+
+const network: NetworkPlan = {
+  namespace: 'own',
+  join: [['network-join', '/proc/7/ns/net']],
+  loopback: 'unreachable',
+  hostAddress: '127.0.0.1',
+};
 
 async function programFor(mounts: readonly RuntimeMount[]): Promise<HelperProgram> {
   await using rig = await openStepRig();
@@ -17,7 +24,7 @@ async function programFor(mounts: readonly RuntimeMount[]): Promise<HelperProgra
   return toStepProgram(spec, {
     scratch: '/scratch',
     cgroup: withoutCgroups.plan(spec),
-    network: loopbackNetwork,
+    network,
     files: { hosts: 'hosts', resolvConf: 'resolv' },
     view: [],
     seccomp: Uint8Array.of(1, 2, 3),
@@ -46,7 +53,9 @@ describe('step program', () => {
     const text = formatProgram(
       await programFor([{ type: 'file', destination: '/s', data, mode: 0o400, uid: 1, gid: 2 }]),
     );
-    expect(text).toMatch(/^spawn "mount,pid,uts,ipc,time,net" ""\n {2}loopback-up\n {2}unshare-cgroup\n {2}private\n/);
+    expect(text).toMatch(
+      /^spawn "mount,pid,uts,ipc,time" ""\n {2}network-join "\/proc\/7\/ns\/net"\n {2}unshare-cgroup\n {2}private\n/,
+    );
     expect(text).toMatch(/file "\d+" "ro,nosuid,nodev" "400" "1" "2" <7 bytes>/);
     expect(text).not.toContain('hunter2');
   });

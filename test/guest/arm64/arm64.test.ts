@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { CgroupV2 } from '../../../sandbox/cgroup-v2.ts';
 import type { HelperProgram } from '../../../sandbox/helper-program.ts';
 import type { HelperRecord } from '../../../sandbox/helper-record.ts';
-import { loopbackNetwork } from '../../../sandbox/network.ts';
+import { hostNetwork } from '../../../sandbox/network.ts';
 import { seccompFilter } from '../../../sandbox/seccomp.ts';
 import { toStepProgram } from '../../../sandbox/step-program.ts';
 import { defaultCapabilities } from '../../../solver/runtime-spec.ts';
@@ -84,7 +84,7 @@ function armStep(
     hostname: 'arm',
     mounts: [],
     extraHosts: [],
-    network: 'none',
+    network: 'host',
     confinement,
     shmSizeBytes: 1 << 20,
     resources: { memoryBytes: 64 << 20 },
@@ -94,7 +94,7 @@ function armStep(
   return toStepProgram(spec, {
     scratch: '/scratch',
     cgroup: cgroups.plan(spec),
-    network: loopbackNetwork,
+    network: hostNetwork,
     files: { hosts: '127.0.0.1 localhost\n', resolvConf: '' },
     view: [],
     seccomp: seccompFilter({ confinement, capabilities, sync: 'suppress', arch: 'arm64' }),
