@@ -172,7 +172,11 @@ const sysctls = [
 /** What building without root needs; read, not tried, since trying would change this process. */
 export function userNamespaces(): readonly Capability[] {
   const denied = sysctls.filter(({ path, bad }) => readNumber(`/proc/sys/${path}`) === bad);
-  const about = { name: 'user-namespace', use: 'building without root', need: 'optional' } as const;
+  const about = {
+    name: 'user-namespace',
+    use: 'building without root; isolation of root’s steps',
+    need: 'optional',
+  } as const;
   return [
     denied.length === 0
       ? { ...about, ...available, detail: 'nothing forbids it' }

@@ -5,11 +5,13 @@ import { helperError } from './helper-error.ts';
 import { requireStepIds } from './id-map.ts';
 import { limitedView } from './limited-view.ts';
 import { nameFiles } from './name-files.ts';
+import type { NetworkPlan } from './network.ts';
 import type { Networks } from './open-networks.ts';
 import { runRecord, type RunRecords } from './run-records.ts';
 import { seccompFilter } from './seccomp.ts';
 import type { OwnDirectory } from './own-directory.ts';
 import { openSocketProxies } from './socket-proxy.ts';
+import { deviceNodes } from './step-users.ts';
 import { toStepProgram } from './step-program.ts';
 import { StepStarts } from './step-starts.ts';
 
@@ -58,8 +60,8 @@ export class NativeExecutor implements Executor, AsyncDisposable {
     networks.prepare(spec);
     await using proxies = await openSocketProxies(spec.mounts, this.#o.own);
     await using start = this.#starts.take(spec);
-    // While the step and its network begin.
-    const seccomp = this.#filter(spec);
+    // Already while the step and its network begin.
+    this.#filter(spec, networks.likelyUsers(spec));
     await using taken = await networks.take(spec);
     o.signal?.throwIfAborted();
     const { cgroup, helper } = start;
@@ -72,7 +74,7 @@ export class NativeExecutor implements Executor, AsyncDisposable {
         network,
         files: nameFiles(spec, network),
         view: this.#o.cgroups.version === 'none' ? [] : limitedView(spec.resources),
-        seccomp,
+        seccomp: this.#filter(spec, network.users),
         userNamespace: this.#o.userNamespace,
       },
     );
@@ -91,11 +93,11 @@ export class NativeExecutor implements Executor, AsyncDisposable {
   }
 
   /** Nearly all steps of a build have the same filter. */
-  #filter({ confinement, process: { capabilities } }: RuntimeSpec): Uint8Array | undefined {
-    const key = JSON.stringify([confinement, capabilities]);
-    if (!this.#filters.has(key)) {
-      this.#filters.set(key, seccompFilter({ confinement, capabilities, sync: this.#o.syncSteps }));
-    }
+  #filter(spec: RuntimeSpec, users: NetworkPlan['users']): Uint8Array | undefined {
+    const { capabilities } = spec.process;
+    const request = { confinement: spec.confinement, capabilities, deviceNodes: deviceNodes(spec, users) };
+    const key = JSON.stringify(request);
+    if (!this.#filters.has(key)) this.#filters.set(key, seccompFilter({ ...request, sync: this.#o.syncSteps }));
     return this.#filters.get(key);
   }
 }

@@ -108,15 +108,15 @@ export class HelperProcess implements AsyncDisposable {
 
   /**
    * Waits until a program without a step says that it stays, by a reading. It is then left alone until it is dismissed.
-   * @returns the command that failed, `undefined` where none did. @throws SANDBOX_FAILED where the helper itself could not run or was killed.
+   * @returns the reading's text, or the command that failed. @throws SANDBOX_FAILED where the helper itself could not run or was killed.
    */
-  async stay(): Promise<HelperFailure | undefined> {
+  async stay(): Promise<string | HelperFailure> {
     const records = this.#collect(() => undefined);
     this.#socket.write(encodeStep([]));
     this.#wait();
     const end = await Promise.race([records.stays, this.#closed]);
     this.#rest();
-    return end === undefined ? undefined : records.finish(end).failure;
+    return typeof end === 'string' ? (records.finish(end).failure ?? '') : end.said;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -166,7 +166,7 @@ class OutcomeCollector {
   readonly #notes: string[] = [];
   readonly #stubs: string[] = [];
   readonly #done = Promise.withResolvers<'again' | 'leaves'>();
-  readonly #stays = Promise.withResolvers<void>();
+  readonly #stays = Promise.withResolvers<{ readonly said: string }>();
   #failure: HelperFailure | undefined;
   #ended: HelperOutcome['ended'];
   #isDone = false;
@@ -181,7 +181,7 @@ class OutcomeCollector {
   }
 
   /** Settles with the first reading. */
-  get stays(): Promise<void> {
+  get stays(): Promise<{ readonly said: string }> {
     return this.#stays.promise;
   }
 
@@ -202,7 +202,7 @@ class OutcomeCollector {
         break;
       case 'reading':
         this.#readings.set(record.key, record.text);
-        this.#stays.resolve();
+        this.#stays.resolve({ said: record.text });
         break;
       case 'note':
         this.#notes.push(...record.text.split('\n'));

@@ -4,6 +4,7 @@ import { findProgram } from './find-program.ts';
 import { helperPath } from './helper-path.ts';
 import { openRuntime } from './oci-runtime.ts';
 import { Networks, type NetworkDriverName } from './open-networks.ts';
+import { networkUsers } from './step-users.ts';
 import { insideUserNamespace } from './user-namespace.ts';
 
 /** Which way of working a build would take here, and why. */
@@ -108,13 +109,14 @@ async function choices(
 ): Promise<readonly MachineChoice[]> {
   const found = new Map(capabilities.map((each) => [each.name, each]));
   const has = (name: string): boolean => found.get(name)?.state === 'available';
+  const { users, ...network } = await describeNetworks(request);
   return [
-    userNamespaceChoice(has('id-mapping')),
+    userNamespaceChoice(has('id-mapping'), users),
     snapshotterChoice(request.snapshotter ?? 'auto', has('overlay')),
     has('cgroups')
       ? { name: 'cgroups', choice: found.get('cgroups')?.detail ?? '', why: 'each step gets a group of its own' }
       : { name: 'cgroups', choice: 'none', why: 'no group may be made: no limits, no accounting' },
-    await networkChoice(request.networkDriver ?? 'auto'),
+    { name: 'network', ...network },
     request.runtime === undefined || request.runtime === 'native'
       ? { name: 'runtime', choice: 'native', why: 'our own helper' }
       : { name: 'runtime', choice: request.runtime, why: 'as asked for' },
@@ -129,14 +131,16 @@ async function choices(
 }
 
 /** Tried by making one, as the first step of a build does. */
-async function networkChoice(driver: NetworkDriverName): Promise<MachineChoice> {
-  await using networks = new Networks({ driver, helper: helperPath(), notes: () => undefined });
-  return { name: 'network', ...(await networks.describe()) };
+async function describeNetworks({ runtime, networkDriver }: MachineReportRequest): ReturnType<Networks['describe']> {
+  const driver = networkDriver ?? 'auto';
+  const users = networkUsers(runtime);
+  await using networks = new Networks({ driver, helper: helperPath(), users, notes: () => undefined });
+  return await networks.describe();
 }
 
-function userNamespaceChoice(mapped: boolean): MachineChoice {
+function userNamespaceChoice(mapped: boolean, ofSteps: Pick<MachineChoice, 'choice' | 'why'>): MachineChoice {
   const name = 'user-namespace';
-  if (!insideUserNamespace()) return { name, choice: 'initial', why: 'we are root' };
+  if (!insideUserNamespace()) return { name, ...ofSteps };
   return mapped
     ? { name, choice: 'mapped', why: 'a range of ids stands for the users of steps' }
     : { name, choice: 'single-id', why: 'no range of ids: root is the only user of steps' };

@@ -8,6 +8,7 @@ import { lookupText } from './lookup-text.ts';
 import { makeDirectory } from './make-directory.ts';
 import { NetworkNamespace } from './network-namespace.ts';
 import type { NetworkDriver } from './network-pool.ts';
+import type { NetworkPlan } from './network.ts';
 import {
   defaultInterface,
   formatAddress,
@@ -21,6 +22,7 @@ import {
 /** What a bridge needs of its machine. */
 export interface BridgeRequest {
   readonly helper: string;
+  readonly users: NetworkPlan['users'];
   /** Path of nft. */
   readonly nft: string;
   /** For leases, shared by all builds of this machine; does not outlive it. Usually /run/tsbuild. */
@@ -52,7 +54,7 @@ export async function openBridge(request: BridgeRequest): Promise<NetworkDriver 
     name: 'bridge',
     make: async () => {
       const lease = addresses.lease();
-      return typeof lease === 'string' ? lease : makeNamespace(request.helper, { lease, mtu, overruled });
+      return typeof lease === 'string' ? lease : makeNamespace(request, { lease, mtu, overruled });
     },
   };
 }
@@ -64,12 +66,16 @@ interface Pair {
   readonly overruled: readonly string[];
 }
 
-async function makeNamespace(helper: string, { lease, mtu, overruled }: Pair): Promise<NetworkNamespace | string> {
+async function makeNamespace(
+  { helper, users }: BridgeRequest,
+  { lease, mtu, overruled }: Pair,
+): Promise<NetworkNamespace | string> {
   const gateway = formatAddress(lease.base + 1);
   const address = formatAddress(lease.base + 2);
   const name = `${pairPrefix}${lease.base.toString(16).padStart(8, '0')}`;
   return NetworkNamespace.make({
     helper,
+    users,
     commands: [
       ['network-nat', pairTable(name), name, address, ...overruled],
       ['network-pair', name, `${address}/30`, gateway, mtu],

@@ -8,6 +8,8 @@ import type { NetworkPlan } from './network.ts';
 /** What a kept network namespace is made of, and how steps see it. */
 export interface NetworkMaking {
   readonly helper: string;
+  /** Whether it is to have a user namespace of its own. */
+  readonly users: NetworkPlan['users'];
   /** Run by its keeper, which starts in the host's network and ends in the new one. */
   readonly commands: readonly HelperCommand[];
   readonly plan: Pick<NetworkPlan, 'hostAddress' | 'nameServer'>;
@@ -18,27 +20,28 @@ export interface NetworkMaking {
 /** A network namespace for one step after another. A helper keeps it: the kernel removes it when that is gone. */
 export class NetworkNamespace implements AsyncDisposable {
   readonly plan: NetworkPlan;
+  /** Why it has no user namespace although it was to have one. */
+  readonly usersRefused: string | undefined;
   readonly #keeper: HelperProcess;
   readonly #directory: string;
 
-  private constructor(keeper: HelperProcess, plan: NetworkMaking['plan']) {
+  private constructor(keeper: HelperProcess, { plan, users }: NetworkMaking, usersRefused: string) {
     this.#keeper = keeper;
     this.#directory = `/proc/${keeper.pid}`;
     const join: HelperCommand = ['network-join', `${this.#directory}/ns/net`];
-    this.plan = { ...plan, namespace: 'own', join: [join], loopback: 'unreachable' };
+    const owner = usersRefused === '' ? users : 'ours';
+    this.plan = { ...plan, namespace: 'own', users: owner, join: [join], loopback: 'unreachable' };
+    this.usersRefused = usersRefused === '' ? undefined : usersRefused;
   }
 
   /** Makes one. @returns it, or why it cannot be made. @throws SANDBOX_FAILED where the helper itself cannot run. */
-  static async make({
-    helper,
-    commands,
-    plan,
-    release = () => undefined,
-  }: NetworkMaking): Promise<NetworkNamespace | string> {
-    const keeper = HelperProcess.start(helper, { keeper: [...commands, ['network-hold']], prelude: [] });
+  static async make(making: NetworkMaking): Promise<NetworkNamespace | string> {
+    const { helper, users, commands, release = () => undefined } = making;
+    const first: readonly HelperCommand[] = users === 'own' ? [['users-of-network']] : [];
+    const keeper = HelperProcess.start(helper, { keeper: [...first, ...commands, ['network-hold']], prelude: [] });
     keeper.gone().then(release, () => undefined);
-    const failure = await keeper.stay();
-    return failure === undefined ? new NetworkNamespace(keeper, plan) : describe(failure);
+    const said = await keeper.stay();
+    return typeof said === 'string' ? new NetworkNamespace(keeper, making, said) : describe(said);
   }
 
   /**

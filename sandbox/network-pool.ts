@@ -12,6 +12,8 @@ export interface NetworkDriver {
 /** A network in the hands of one step; disposing gives it back. */
 export interface TakenNetwork extends AsyncDisposable {
   readonly plan: NetworkPlan;
+  /** Why a step that has it is not isolated as it was to be. */
+  readonly note?: string;
 }
 
 /**
@@ -19,11 +21,14 @@ export interface TakenNetwork extends AsyncDisposable {
  * running a short step.
  */
 export class NetworkPool implements AsyncDisposable {
+  /** Why those that it makes have no user namespace although they were to have one. */
+  readonly usersRefused: string | undefined;
   readonly #driver: NetworkDriver;
   readonly #free: NetworkNamespace[];
   readonly #ending = new Set<Promise<void>>();
 
   private constructor(driver: NetworkDriver, first: NetworkNamespace) {
+    this.usersRefused = first.usersRefused;
     this.#driver = driver;
     this.#free = [first];
   }
@@ -44,7 +49,12 @@ export class NetworkPool implements AsyncDisposable {
    */
   async take(use: 'again' | 'once'): Promise<TakenNetwork> {
     const namespace = this.#free.pop() ?? (await this.#make());
-    return { plan: namespace.plan, [Symbol.asyncDispose]: async () => this.#giveBack(namespace, use) };
+    const { plan, usersRefused } = namespace;
+    return {
+      plan,
+      ...(usersRefused !== undefined && { note: `steps share the host’s user namespace: ${usersRefused}` }),
+      [Symbol.asyncDispose]: async () => this.#giveBack(namespace, use),
+    };
   }
 
   /** Begins to end those that no step uses. */

@@ -6,6 +6,7 @@ import type { NetworkPlan } from './network.ts';
 /** What a network made by a program needs of its machine. */
 export interface ProgramRequest {
   readonly helper: string;
+  readonly users: NetworkPlan['users'];
   /** The program's. */
   readonly path: string;
   /** Whether a name server answers that is not on the host's loopback. */
@@ -40,7 +41,8 @@ export function programNetwork(name: keyof typeof argumentsOf, request: ProgramR
   const names = namesBy(name, request.nameServers);
   const commands = [['network-program', request.path, ...names.arguments, ...argumentsOf[name]]] as const;
   const plan = { ...names.plan, hostAddress: outwardAddress() };
-  return { name, make: () => NetworkNamespace.make({ helper: request.helper, commands, plan }) };
+  const { helper, users } = request;
+  return { name, make: () => NetworkNamespace.make({ helper, users, commands, plan }) };
 }
 
 /** pasta answers for the host's name server under the address that it is told, and then under no other: it is told only where that is needed. */

@@ -164,9 +164,8 @@ function ociSeccomp({ confinement, process: { capabilities } }: RuntimeSpec, syn
 }
 
 function ociTests(test: ArgumentTest): object[] {
-  if ('mask' in test) {
-    const valueTwo = test.is === 'zero' ? 0 : test.mask;
-    return [{ index: test.argument, value: test.mask, valueTwo, op: 'SCMP_CMP_MASKED_EQ' }];
-  }
-  return test.oneOf.map((value) => ({ index: test.argument, value, op: 'SCMP_CMP_EQ' }));
+  const index = test.argument;
+  if (!('mask' in test)) return test.oneOf.map((value) => ({ index, value, op: 'SCMP_CMP_EQ' }));
+  const values = 'oneOf' in test ? test.oneOf : [test.is === 'zero' ? 0 : test.mask];
+  return values.map((valueTwo) => ({ index, value: test.mask, valueTwo, op: 'SCMP_CMP_MASKED_EQ' }));
 }

@@ -8,6 +8,7 @@ import { Networks, type NetworkDriverName } from './open-networks.ts';
 import { ownCapabilities } from './own-capabilities.ts';
 import { hasOneId } from './id-map.ts';
 import { helperPath } from './helper-path.ts';
+import { networkUsers } from './step-users.ts';
 import { RunRecords } from './run-records.ts';
 import { openCgroups } from './open-cgroups.ts';
 import { OwnDirectory } from './own-directory.ts';
@@ -39,12 +40,13 @@ export async function openExecutor(request: ExecutorRequest): Promise<Executor &
   const scratch = join(request.stateDir, 'mount-point');
   makeDirectory(scratch, { mode: 0o700 });
   const helper = helperPath();
+  const users = networkUsers(request.runtime);
   const common = {
     helper,
     scratch,
     // Swept with what layers are made in.
     own: new OwnDirectory(join(request.stateDir, 'active'), () => undefined),
-    networks: new Networks({ driver: request.networkDriver ?? 'auto', helper, notes }),
+    networks: new Networks({ driver: request.networkDriver ?? 'auto', helper, users, notes }),
     userNamespace: insideUserNamespace() ? 'nested' : 'initial',
     syncSteps: request.syncSteps ?? 'suppress',
     records: new RunRecords(request.stateDir),

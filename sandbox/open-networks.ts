@@ -8,7 +8,7 @@ import { openBridge } from './network-bridge.ts';
 import { NetworkPool, type NetworkDriver, type TakenNetwork } from './network-pool.ts';
 import { programNetwork } from './network-program.ts';
 import { NetworkNamespace } from './network-namespace.ts';
-import { hostNetwork } from './network.ts';
+import { hostNetwork, type NetworkPlan } from './network.ts';
 import { loopbackProxy } from './loopback-proxy.ts';
 import { ownCapabilities } from './own-capabilities.ts';
 import { insideUserNamespace } from './user-namespace.ts';
@@ -22,9 +22,11 @@ type OutsideDriverName = Exclude<NetworkDriver['name'], 'none'>;
 export interface NetworksRequest {
   readonly driver: NetworkDriverName;
   readonly helper: string;
+  /** Whether networks are to have user namespaces of their own. */
+  readonly users: NetworkPlan['users'];
   /** For what bridges have in common; absent: /run/tsbuild. */
   readonly directory?: string;
-  /** Told why steps share the host's network although they were to have one of their own. */
+  /** Told why steps share the host's network or user namespace although they were to have one of their own. */
   readonly notes: (text: string) => void;
 }
 
@@ -61,17 +63,25 @@ export class Networks implements AsyncDisposable {
       if (choice === 'none') throw new BuildError('SANDBOX_FAILED', { step: 'make a network', reason: pool });
       return this.#share({ note: `${this.#request.driver} does not work here: ${pool}` });
     }
-    return pool.take(addresses === 'taken' || spec.process.capabilities === 'all' ? 'once' : 'again');
+    const taken = await pool.take(addresses === 'taken' || spec.process.capabilities === 'all' ? 'once' : 'again');
+    if (taken.note !== undefined) this.#request.notes(taken.note);
+    return taken;
   }
 
-  /** What steps with the default network get, and why. */
-  async describe(): Promise<{ readonly choice: string; readonly why: string }> {
-    const { driver } = this.#request;
-    if (driver === 'host') return { choice: 'host', why: 'as asked for' };
+  /** Whose user namespace the network of a step is going to belong to, as far as can be known before it is there. */
+  likelyUsers(spec: NetworkUse): NetworkPlan['users'] {
+    return typeof this.#choose(spec) === 'string' ? this.#request.users : 'ours';
+  }
+
+  /** What steps with the default network get, and why; and whether user namespaces of their own with it. */
+  async describe(): Promise<{ readonly choice: string; readonly why: string; readonly users: UsersChoice }> {
+    const { driver, users } = this.#request;
+    const shared = { choice: 'initial', why: 'steps share the host’s network' } as const;
+    if (driver === 'host') return { choice: 'host', why: 'as asked for', users: shared };
     const outside = await this.#open('outside');
-    if (typeof outside === 'string') return { choice: 'host', why: outside };
+    if (typeof outside === 'string') return { choice: 'host', why: outside, users: shared };
     const why = driver === 'auto' ? 'steps have a network of their own that leads outside' : 'as asked for';
-    return { choice: outside.driver, why };
+    return { choice: outside.driver, why, users: describeUsers(users, outside.usersRefused) };
   }
 
   /** Begins to end the namespaces that no step uses. */
@@ -114,11 +124,23 @@ export class Networks implements AsyncDisposable {
   }
 }
 
+/** Whose user namespace steps are in, where the builder is root. */
+interface UsersChoice {
+  readonly choice: 'own' | 'initial';
+  readonly why: string;
+}
+
+function describeUsers(users: NetworkPlan['users'], refused: string | undefined): UsersChoice {
+  if (users === 'ours') return { choice: 'initial', why: 'a runtime’s steps are in ours, as Docker’s are' };
+  if (refused !== undefined) return { choice: 'initial', why: `the kernel gives us no other: ${refused}` };
+  return { choice: 'own', why: 'a step gets one with its network' };
+}
+
 /** A loopback interface, and nothing else. */
-function loopbackNetwork({ helper }: NetworksRequest): NetworkDriver {
+function loopbackNetwork({ helper, users }: NetworksRequest): NetworkDriver {
   const commands = [['network-loopback']] as const;
   const plan = { hostAddress: '127.0.0.1' };
-  return { name: 'none', make: () => NetworkNamespace.make({ helper, commands, plan }) };
+  return { name: 'none', make: () => NetworkNamespace.make({ helper, users, commands, plan }) };
 }
 
 /** The first driver that works, or why none does. */
@@ -143,19 +165,19 @@ function driversOf(asked: NetworkDriverName): readonly OutsideDriverName[] {
 
 /** The driver, or why it cannot be had. */
 async function openDriver(name: OutsideDriverName, request: NetworksRequest): Promise<NetworkDriver | string> {
-  const { helper, directory = '/run/tsbuild' } = request;
+  const { helper, users, directory = '/run/tsbuild' } = request;
   const program = name === 'bridge' ? 'nft' : name;
   const path = findProgram(program);
   if (path === undefined) return `there is no program ${program} (apt-get install ${packages[program]})`;
   const nameServers = nameServerReach();
   if (name === 'bridge') {
     if (nameServers === 'loopback-only') return 'the host’s name servers answer on its loopback only';
-    return openBridge({ helper, nft: path, directory });
+    return openBridge({ helper, users, nft: path, directory });
   }
   // It becomes another user then, who may not enter the step's namespace.
   if (name === 'pasta' && !insideUserNamespace()) return 'pasta does not work for root (take bridge)';
   if (!canOpen(tunDevice)) return `${tunDevice} may not be opened (chmod 666 ${tunDevice})`;
-  return programNetwork(name, { helper, path, nameServers });
+  return programNetwork(name, { helper, users, path, nameServers });
 }
 
 const netAdmin = capabilityMask(['CAP_NET_ADMIN']);

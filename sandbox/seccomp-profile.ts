@@ -1,7 +1,8 @@
-/** How an argument is compared: with a list of values, with zero or with itself after a mask; all 64 bits unless masked. */
+/** How an argument is compared: with a list of values, or, the lower half of it after a mask, with zero or with a list. */
 export type ArgumentTest =
   | { readonly argument: number; readonly oneOf: readonly number[] }
-  | { readonly argument: number; readonly mask: number; readonly is: 'zero' | 'set' };
+  | { readonly argument: number; readonly mask: number; readonly is: 'zero' | 'set' }
+  | { readonly argument: number; readonly mask: number; readonly oneOf: readonly number[] };
 
 /** What becomes of some system calls. An action without `test` holds always; with one, where it fails the default action holds. */
 export interface SeccompRule {
@@ -12,6 +13,9 @@ export interface SeccompRule {
   readonly withCapability?: string;
   readonly withoutCapability?: string;
 }
+
+/** Calls that whoever listens to the filter decides and makes. */
+export type AskingRule = Required<Pick<SeccompRule, 'names' | 'test'>> & { readonly action: 'ask' };
 
 const EPERM = 1;
 const ENOSYS = 38;
@@ -111,6 +115,15 @@ export const dockerProfile: readonly SeccompRule[] = [
   },
   // Its flags lie in memory, out of a filter's sight: programs fall back to clone.
   { names: ['clone3'], action: { errno: ENOSYS }, withoutCapability: 'CAP_SYS_ADMIN' },
+];
+
+/** S_IFMT, S_IFCHR and S_IFBLK. */
+const deviceType = { mask: 0o170000, oneOf: [0o020000, 0o060000] };
+
+/** Rules before all others for steps in a user namespace, where the kernel makes no device nodes: the helper does (native/device-nodes.c). */
+export const deviceNodeRules: readonly AskingRule[] = [
+  { names: ['mknod'], action: 'ask', test: { argument: 1, ...deviceType } },
+  { names: ['mknodat'], action: 'ask', test: { argument: 2, ...deviceType } },
 ];
 
 const msSync = 4;

@@ -4,9 +4,11 @@ import { and, encodeBpf, ifAtLeast, ifEqual, load, ret, type BpfBlock } from './
 import { expandCapabilities } from './capability-sets.ts';
 import {
   defaultErrno,
+  deviceNodeRules,
   dockerProfile,
   syncSuppression,
   type ArgumentTest,
+  type AskingRule,
   type SeccompRule,
 } from './seccomp-profile.ts';
 import { syscallNumbers, type SyscallAbi } from './syscall-numbers.ts';
@@ -16,11 +18,14 @@ export interface SeccompRequest {
   readonly confinement: RuntimeSpec['confinement'];
   readonly capabilities: readonly string[] | 'all';
   readonly sync: 'suppress' | 'real';
+  /** `ask`: whoever listens to the filter makes them. */
+  readonly deviceNodes: 'kernel' | 'ask';
   /** As process.arch has it. */
   readonly arch?: string;
 }
 
 const RET_ALLOW = 0x7fff0000;
+const RET_USER_NOTIF = 0x7fc00000;
 const RET_ERRNO = 0x00050000;
 const RET_KILL_PROCESS = 0x80000000;
 
@@ -49,8 +54,8 @@ const architectures: Readonly<
   ],
 };
 
-/** The rules that hold for a request, those that win first. */
-export function seccompRules(request: SeccompRequest): readonly SeccompRule[] {
+/** The rules that hold for a request, those that win first; what asks about device nodes comes before them. */
+export function seccompRules(request: Omit<SeccompRequest, 'deviceNodes'>): readonly SeccompRule[] {
   const capabilities = new Set(expandCapabilities(request.capabilities));
   const holds = ({ withCapability, withoutCapability }: SeccompRule): boolean =>
     (withCapability === undefined || capabilities.has(withCapability)) &&
@@ -66,7 +71,7 @@ export function seccompRules(request: SeccompRequest): readonly SeccompRule[] {
  * @throws KERNEL_FEATURE_MISSING on an architecture whose numbers are not in the table.
  */
 export function seccompFilter(request: SeccompRequest): Uint8Array | undefined {
-  const rules = seccompRules(request);
+  const rules = [...(request.deviceNodes === 'ask' ? deviceNodeRules : []), ...seccompRules(request)];
   if (rules.length === 0) return undefined;
   const arch = request.arch ?? process.arch;
   const known = architectures[arch];
@@ -92,7 +97,9 @@ interface Range {
   readonly code: BpfBlock;
 }
 
-function toRanges(rules: readonly SeccompRule[], abi: SyscallAbi, otherwise: number): readonly Range[] {
+type FilterRule = SeccompRule | AskingRule;
+
+function toRanges(rules: readonly FilterRule[], abi: SyscallAbi, otherwise: number): readonly Range[] {
   const numbers = syscallNumbers(abi);
   const answers = new Map<number, BpfBlock>();
   const rulesOf = Map.groupBy(
@@ -130,7 +137,7 @@ function sameCode(a: BpfBlock, b: BpfBlock): boolean {
 }
 
 /** A rule without a test settles the call; tests before it are asked in order. */
-function answer(rules: readonly SeccompRule[], otherwise: number): BpfBlock {
+function answer(rules: readonly FilterRule[], otherwise: number): BpfBlock {
   const settled = rules.findIndex((rule) => rule.test === undefined);
   const tests = settled === -1 ? rules : rules.slice(0, settled);
   const settling = rules[settled];
@@ -140,17 +147,19 @@ function answer(rules: readonly SeccompRule[], otherwise: number): BpfBlock {
   }, last);
 }
 
-function actionValue({ action }: SeccompRule): number {
-  return action === 'allow' ? RET_ALLOW : RET_ERRNO | action.errno;
+function actionValue({ action }: FilterRule): number {
+  if (action === 'allow') return RET_ALLOW;
+  return action === 'ask' ? RET_USER_NOTIF : RET_ERRNO | action.errno;
 }
 
 function whereTrue(test: ArgumentTest, then: BpfBlock, otherwise: BpfBlock): BpfBlock {
   const low = argumentOffset(test.argument);
-  if ('mask' in test) {
+  if ('is' in test) {
     const [zero, set] = test.is === 'zero' ? [then, otherwise] : [otherwise, then];
     return [load(low), and(test.mask), ...ifEqual(0, zero, set)];
   }
   const values = test.oneOf.reduceRight<BpfBlock>((rest, value) => ifEqual(value, then, rest), otherwise);
+  if ('mask' in test) return [load(low), and(test.mask), ...values];
   return [load(low + 4), ...ifEqual(0, [load(low), ...values], otherwise)];
 }
 

@@ -16,6 +16,7 @@ import { ownDev } from './own-dev.ts';
 import { noCoreDumps, rlimitNumber, rlimitValue } from './rlimits.ts';
 import { maskedPaths, readOnlyPaths } from './rootfs.ts';
 import { stepNamespaces, toStepStart } from './step-starts.ts';
+import { deviceNodes, stepUsers } from './step-users.ts';
 import { systemMounts, type PreparedMount } from './system-mounts.ts';
 
 /** What this machine contributes to a step, beside the spec. */
@@ -93,11 +94,15 @@ function specMount(mount: RuntimeMount, devices: DeviceAttribute, slots: SlotCou
   return { make, attach: [['attach', slot, mount.destination, kind]] };
 }
 
-/** From root with everything to what the spec allows; seccomp comes late, so that what precedes need not be allowed by it. */
+/**
+ * From root with everything to what the spec allows. The user namespace comes late, because mounts, devices and limits want the host's root;
+ * so does seccomp, so that what precedes need not be allowed by it.
+ */
 function becomeProcess(spec: RuntimeSpec, plan: StepPlan): HelperCommand[] {
   const { process } = spec;
   const mask = capabilityMask(process.capabilities).toString(16);
   const { uid, gid, additionalGids } = process.user;
+  const asking = deviceNodes(spec, plan.network.users) === 'ask' ? ['asking'] : [];
   const limits = process.rlimits.flatMap(({ type, soft, hard }): HelperCommand[] => {
     const number = rlimitNumber(type);
     return number === undefined ? [] : [['limit', String(number), rlimitValue(soft), rlimitValue(hard)]];
@@ -112,9 +117,10 @@ function becomeProcess(spec: RuntimeSpec, plan: StepPlan): HelperCommand[] {
     ...(spec.confinement === 'default' && plan.network.namespace === 'host'
       ? [['scope-sockets'] satisfies HelperCommand]
       : []),
+    ...(stepUsers(spec, plan.network.users) === 'own' ? [['join-users'] satisfies HelperCommand] : []),
     ['bounding', mask],
     ['user', String(uid), String(gid), ...additionalGids.map(String)],
-    ...(plan.seccomp === undefined ? [] : [['seccomp', plan.seccomp] satisfies HelperCommand]),
+    ...(plan.seccomp === undefined ? [] : [['seccomp', plan.seccomp, ...asking] satisfies HelperCommand]),
     ['capabilities', mask],
     ['exec', String(process.args.length), ...process.args, ...process.env],
   ];

@@ -96,7 +96,7 @@ static void make_pair(const struct command *c) {
   char host_address[64];
   uint32_t mtu = (uint32_t)number_arg(c, 4, 10);
   int host = open_netlink(NETLINK_ROUTE), host_socket = open_socket(), error;
-  if (unshare(CLONE_NEWNET) < 0) fail(arg(c, 0), "", errno);
+  enter_new_network(arg(c, 0));
   for (int waited = 0; (error = add_pair(host, name, getpid(), mtu)) == EEXIST && waited < GONE_MS; waited++) usleep(1000);
   check_answer(error, name);
   snprintf(host_address, sizeof host_address, "%s%s", gateway, strchr(arg(c, 2), '/'));
@@ -122,7 +122,7 @@ static void loopback_up(const struct command *c) {
 
 /* network-loopback: of the keeper, which gets a namespace of its own that leads nowhere. */
 static void make_loopback(const struct command *c) {
-  if (unshare(CLONE_NEWNET) < 0) fail(arg(c, 0), "", errno);
+  enter_new_network(arg(c, 0));
   loopback_up(c);
 }
 
@@ -172,7 +172,7 @@ static void start_program(const struct command *c) {
     close(made[1]);
     run_network_program(c, keeper, made[0]);
   }
-  if (unshare(CLONE_NEWNET) < 0) fail(arg(c, 0), "", errno);
+  enter_new_network(arg(c, 0));
   loopback_up(c);
   if (write(made[1], "x", 1) != 1) fail("pipe", "", errno);
   close(made[0]);
@@ -182,12 +182,12 @@ static void start_program(const struct command *c) {
 
 /* ---- networks that are kept for steps ---- */
 
-/* network-hold: of the keeper, which says that its network is there, and leaves when node has or wants it to. */
+/* network-hold: of the keeper, which says that its network is there, and why it has no users where it should; it leaves when node has or wants it to. */
 static void hold_network(const struct command *c) {
   struct pollfd node = {.fd = CONTROL_FD, .events = POLLRDHUP};
   (void)c;
   prctl(PR_SET_DUMPABLE, 1); /* steps open our namespace by /proc, and need not be allowed to trace for that */
-  send_text('r', "network", "");
+  send_text('r', "network", users_refused());
   while (poll(&node, 1, -1) < 0 && errno == EINTR) {
   }
   if (program_pid <= 0) return;
@@ -196,15 +196,8 @@ static void hold_network(const struct command *c) {
   }
 }
 
-/* network-join PATH: of the step, into a network that is kept. */
-static void join_network(const struct command *c) {
-  int namespace = open(arg(c, 1), O_RDONLY | O_CLOEXEC);
-  if (namespace < 0 || setns(namespace, CLONE_NEWNET) < 0) fail(arg(c, 1), "", errno);
-  close(namespace);
-}
-
 const struct known_command network_commands[] = {
-    {"loopback-up", 1, loopback_up}, {"network-join", 2, join_network}, {NULL, 0, NULL},
+    {"loopback-up", 1, loopback_up}, {NULL, 0, NULL},
 };
 
 const struct known_command keeper_network_commands[] = {

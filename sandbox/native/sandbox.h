@@ -70,6 +70,7 @@ struct stub {
 };
 
 #define MAX_STUBS 512
+#define MAX_HIERARCHIES 32
 
 /* Memory shared by keeper, guard and step; empty when a program begins. */
 struct report {
@@ -80,6 +81,7 @@ struct report {
   char detail[512];
   bool devices_filtered;
   int parts_read; /* by the step: its prelude, its own commands */
+  int cgroup_count, cgroups[MAX_HIERARCHIES]; /* descriptors of the guard: cgroup.procs of what the step has joined */
   bool finished;
   int status; /* as wait4 gives it */
   struct rusage usage;
@@ -109,6 +111,8 @@ bool write_text(const char *path, const char *text);
 
 /* step.c: runs the parts behind the keeper's; never returns. */
 _Noreturn void run_step(void);
+uint64_t permitted_capabilities(void);
+void set_capabilities(uint64_t permitted, uint64_t effective);
 
 /* What a command's name stands for; tables end with a NULL name. */
 struct known_command {
@@ -117,6 +121,7 @@ struct known_command {
   void (*run)(const struct command *c);
 };
 extern const struct known_command file_commands[], mount_commands[], tree_commands[], network_commands[], keeper_network_commands[];
+extern const struct known_command user_commands[], keeper_user_commands[];
 void run_command(const struct command *c, const struct known_command *const *tables);
 
 /* mounts.c: detached mounts by number */
@@ -128,6 +133,17 @@ extern int root_fd;
 int open_in(int dir, const char *path, uint64_t flags, uint64_t resolve);
 void settle_times(void);
 void remove_stubs(void);
+
+/* users.c */
+void enter_new_network(const char *subject);
+const char *users_refused(void);
+
+/* device-nodes.c */
+struct sock_fprog;
+struct epoll_event;
+void watch_for_steps(int events);
+void install_asking_filter(struct sock_fprog *filter);
+void start_serving(int events, const struct epoll_event *event, int unified);
 
 /* userns.c */
 int enter_user_namespace(int argc, char **argv);

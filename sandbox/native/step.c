@@ -12,13 +12,14 @@
 
 static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/* join DIRECTORY: a cgroup; before the cgroup namespace is made, which shows it as the root. */
+/* join DIRECTORY: a cgroup; before the cgroup namespace is made, which shows it as the root. The guard keeps the descriptor. */
 static void join_cgroup(const struct command *c) {
   char path[4200];
   snprintf(path, sizeof path, "%s/cgroup.procs", arg(c, 1));
   int fd = open(path, O_WRONLY | O_CLOEXEC);
   if (fd < 0 || write(fd, "0", 1) != 1) fail(path, "", errno);
-  close(fd);
+  if (report->cgroup_count == MAX_HIERARCHIES) fail(path, "too many hierarchies", ENOSPC);
+  report->cgroups[report->cgroup_count++] = fd;
 }
 
 static void unshare_cgroup(const struct command *c) {
@@ -67,14 +68,14 @@ static void set_soft_limit(const struct command *c) {
 
 static void set_umask(const struct command *c) { umask((mode_t)number_arg(c, 1, 8)); }
 
-static void set_capabilities(uint64_t bits) {
+void set_capabilities(uint64_t permitted, uint64_t effective) {
   struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-  struct __user_cap_data_struct data[2] = {{.permitted = (uint32_t)bits, .effective = (uint32_t)bits},
-                                           {.permitted = (uint32_t)(bits >> 32), .effective = (uint32_t)(bits >> 32)}};
+  struct __user_cap_data_struct data[2] = {{.permitted = (uint32_t)permitted, .effective = (uint32_t)effective},
+                                           {.permitted = (uint32_t)(permitted >> 32), .effective = (uint32_t)(effective >> 32)}};
   if (syscall(SYS_capset, &header, data) < 0) fail("capset", "", errno);
 }
 
-static uint64_t permitted_capabilities(void) {
+uint64_t permitted_capabilities(void) {
   struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
   struct __user_cap_data_struct data[2];
   if (syscall(SYS_capget, &header, data) < 0) fail("capget", "", errno);
@@ -105,23 +106,25 @@ static void become_user(const struct command *c) {
   if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) fail("keepcaps", "", errno);
   if (syscall(SYS_setresuid, uid, uid, uid) < 0) fail(arg(c, 1), "user", errno);
   if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0) fail("keepcaps", "", errno);
-  set_capabilities(before);
+  set_capabilities(before, before);
 }
 
 /* capabilities HEX: permitted and effective, as far as we have them; inheritable and ambient none (CVE-2022-27651). */
 static void drop_capabilities(const struct command *c) {
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  set_capabilities(number_arg(c, 1, 16) & permitted_capabilities());
+  uint64_t allowed = number_arg(c, 1, 16) & permitted_capabilities();
+  set_capabilities(allowed, allowed);
 }
 
-/* seccomp FILTER: an array of struct sock_filter. Not by no_new_privs: sudo must work. */
+/* seccomp FILTER [asking]: an array of struct sock_filter, which may ask the guard. Not by no_new_privs: sudo must work. */
 static void install_filter(const struct command *c) {
   const struct bytes *code = &c->argv[1];
   struct sock_filter *filter = malloc(code->size);
   if (!filter) fail("memory", "", ENOMEM);
   memcpy(filter, code->data, code->size);
   struct sock_fprog program = {.len = (unsigned short)(code->size / sizeof *filter), .filter = filter};
-  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) fail("filter", "", errno);
+  if (c->argc > 2) install_asking_filter(&program);
+  else if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) fail("filter", "", errno);
 }
 
 /*
@@ -223,8 +226,8 @@ static const struct known_command process_commands[] = {
 };
 
 _Noreturn void run_step(void) {
-  const struct known_command *const tables[] = {file_commands,    mount_commands,   tree_commands,
-                                               network_commands, process_commands, NULL};
+  const struct known_command *const tables[] = {file_commands, mount_commands,   tree_commands, network_commands,
+                                               user_commands, process_commands, NULL};
   syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL); /* the host's keys are not the step's */
   setsid(); /* the terminal of whoever runs the build is out of reach */
   for (;;) { /* the prelude, then, when the step is known, the rest; it ends with `exec` */

@@ -3,9 +3,11 @@
 #include <linux/bpf.h>
 #include <linux/sched.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -96,10 +98,33 @@ static pid_t start_isolated(struct clone_args *args) {
   return start(args);
 }
 
+/* Gives what the guard waits on: signals, and what the step adds. */
+static int watch_signals(int *signals) {
+  sigset_t known;
+  sigemptyset(&known);
+  sigaddset(&known, SIGTERM);
+  sigaddset(&known, SIGCHLD);
+  *signals = signalfd(-1, &known, SFD_CLOEXEC);
+  int events = epoll_create1(EPOLL_CLOEXEC);
+  struct epoll_event event = {.events = EPOLLIN, .data = {.fd = *signals}};
+  if (*signals < 0 || events < 0 || epoll_ctl(events, EPOLL_CTL_ADD, *signals, &event) < 0) fail("epoll", "", errno);
+  watch_for_steps(events);
+  return events;
+}
+
+static void take_signal(int signals, pid_t step) {
+  struct signalfd_siginfo signal;
+  if (read(signals, &signal, sizeof signal) != sizeof signal) return;
+  if (signal.ssi_signo == SIGTERM) kill(step, SIGKILL);
+  /* The step was pid 1: the kernel has killed and reaped the rest of its namespace before it lets us have its status. */
+  if (wait4(step, &report->status, WNOHANG, &report->usage) == step) report->finished = true;
+}
+
 _Noreturn static void run_guard(const struct spawn *spawn, int alive) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   struct pollfd keeper = {.fd = alive, .events = POLLIN};
   if (poll(&keeper, 1, 0) != 0) _exit(0); /* the keeper died before PDEATHSIG was set */
+  int signals, events = watch_signals(&signals);
   struct clone_args args = {.flags = spawn->namespaces | CLONE_FILES, .exit_signal = SIGCHLD};
   if (spawn->cgroup >= 0) {
     args.flags |= CLONE_INTO_CGROUP;
@@ -108,17 +133,12 @@ _Noreturn static void run_guard(const struct spawn *spawn, int alive) {
   pid_t step = start_isolated(&args);
   if (step < 0) fail("namespaces", "", errno);
   if (step == 0) run_step();
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGCHLD);
-  for (;;) {
-    int signal = sigwaitinfo(&signals, NULL);
-    if (signal == SIGTERM) kill(step, SIGKILL);
-    if (signal == SIGCHLD && wait4(step, &report->status, WNOHANG, &report->usage) == step) break;
+  struct epoll_event event;
+  while (!report->finished) {
+    if (epoll_wait(events, &event, 1, -1) != 1) continue;
+    if (event.data.fd != signals) start_serving(events, &event, spawn->cgroup);
+    else take_signal(signals, step);
   }
-  /* The step was pid 1: the kernel has killed and reaped the rest of its namespace before it let us have its status. */
-  report->finished = true;
   remove_stubs();
   _exit(0);
 }
@@ -205,7 +225,7 @@ static const struct known_command keeper_commands[] = {
 
 /* After a failure the commands behind `spawn` still run: they clean up. */
 static void run_keeper(const struct program *p) {
-  const struct known_command *const tables[] = {file_commands, keeper_network_commands, keeper_commands, NULL};
+  const struct known_command *const tables[] = {file_commands, keeper_network_commands, keeper_user_commands, keeper_commands, NULL};
   jmp_buf after_failure;
   volatile bool spawned = false;
   for (volatile uint32_t i = 0; i < p->count; i++) {

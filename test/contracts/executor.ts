@@ -1,13 +1,25 @@
-import { chmod, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  mkdir,
+  open as openFile,
+  readdir,
+  readFile,
+  readlink,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import type { Executor, RuntimeMount, RuntimeSpec } from '../../src/core/executor.ts';
 import { defaultPids } from '../../sandbox/cgroup.ts';
+import { fileCapability } from '../../sandbox/extended-attributes.ts';
 import { itUnless, type RegisterTest } from '../support/it-unless.ts';
 import { checkProgram } from '../support/run-program.ts';
 import { addFile, addProgram, describePath, openStepRig, type StepRig } from '../support/step-rig.ts';
+import { deviceNodeTests } from './device-nodes.ts';
 
 /** An executor to be tested, and its end. */
 export interface ExecutorUnderTest extends AsyncDisposable {
@@ -33,6 +45,7 @@ export function executorContract(
     fileTests,
     mountTests,
     deviceTests,
+    deviceNodeTests,
     hostileMountTests,
     endTests,
     limitTests,
@@ -42,7 +55,8 @@ export function executorContract(
   });
 }
 
-type StepTest = (test: (rig: StepRig, executor: Executor) => Promise<void>) => Promise<void>;
+/** Runs a test with a rig and an executor of its own. */
+export type StepTest = (test: (rig: StepRig, executor: Executor) => Promise<void>) => Promise<void>;
 
 function processTests(it: RegisterTest, step: StepTest): void {
   it('exit code: 0, another, and of a signal', () =>
@@ -175,7 +189,7 @@ function failureTests(it: RegisterTest, step: StepTest): void {
 }
 
 function isolationTests(it: RegisterTest, step: StepTest): void {
-  it('namespaces: none is the host’s but that of users, since root’s steps may make devices', () =>
+  it('namespaces: none is the host’s, unless that of users', () =>
     step(async (rig, executor) => {
       const names = ['mnt', 'pid', 'uts', 'ipc', 'cgroup', 'net', 'user', 'time'];
       const script = names.map((each) => `readlink /proc/self/ns/${each}`).join(';');
@@ -184,6 +198,15 @@ function isolationTests(it: RegisterTest, step: StepTest): void {
       const shared = names.filter((_, index) => inside[index] === outside[index]);
       expect(shared.filter((each) => each !== 'user')).toEqual([]);
     }));
+  for (const network of ['default', 'none', 'host'] as const) {
+    it(`network: ${network}: raw sockets, and ports below 1024`, () =>
+      step(async (rig, executor) => {
+        await addProgram(rig, 'probe');
+        const calls = ['socket-raw', 'socket-packet', 'bind-low-port'];
+        const { stdout } = await rig.run(executor, rig.spec(['probe', ...calls], { network }));
+        expect(stdout).toBe(calls.map((each) => `${each}: ok\n`).join(''));
+      }));
+  }
   it('network: none has only the loopback, which is up', () =>
     step(async (rig, executor) => {
       const { stdout } = await rig.sh(executor, 'ls /sys/class/net; ifconfig lo', { network: 'none' });
@@ -373,6 +396,18 @@ function fileTests(it: RegisterTest, step: StepTest): void {
       const user = { uid: 1000, gid: 1000, additionalGids: [1000], home: '/' };
       const { stdout } = await rig.run(executor, rig.spec(['probe', 'effective-root'], { process: { user } }));
       expect(stdout).toBe('effective-root: ok\n');
+    }));
+  it('layer: file capabilities are for any root, not for that of a user namespace, and hold in the step', () =>
+    step(async (rig, executor) => {
+      await addProgram(rig, 'give-capability');
+      await addProgram(rig, 'probe');
+      const user = { uid: 1000, gid: 1000, additionalGids: [1000], home: '/' };
+      await rig.sh(executor, 'cp /bin/probe /data; give-capability /data/probe');
+      const raw = await rig.run(executor, rig.spec(['/data/probe', 'socket-raw'], { process: { user } }));
+      expect(raw.stdout).toBe('socket-raw: ok\n');
+      await using file = await openFile(join(rig.upper, 'data/probe'));
+      const secondRevision = '0100000200200000000000000000000000000000';
+      expect(fileCapability(file.fd)?.toString('hex')).toBe(secondRevision);
     }));
   it('/etc/hosts and /etc/resolv.conf: are there, read-only, and leave no trace', () =>
     step(async (rig, executor) => {

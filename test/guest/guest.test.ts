@@ -17,7 +17,7 @@ const files = [
 const names = [
   'a group that systemd has delegated',
   'cgroup (v2: kernel|limits|control > v2)',
-  'executor: native > (memory|pids|usage|/proc|namespaces|devices):',
+  'executor: native > (memory|pids|usage|/proc|namespaces|devices|device nodes):',
   'executor: crun > (memory|pids|devices):',
   'as (root|an ordinary user): (nothing that is tried|CVE-2025-31133)',
 ];

@@ -10,6 +10,7 @@ import { addFile, addProgram, describePath, openStepRig, type StepResult, type S
 
 const unnamed = 'its /proc does not tell';
 const noDevices = 'it has no devices of the host';
+const noNodes = 'it makes no nodes in the layer';
 
 /** What programs cannot have on the kernel that gVisor is, as of Debian 12's release (December 2022). */
 const lacks = {
@@ -25,6 +26,12 @@ const lacks = {
   'device: no other step opens it, nor this one more than was given': noDevices,
   'device: nothing of it is in the layer, and the host’s node stays as it is': noDevices,
   'a tmpfs at /dev: has the size that it asks for, and the step’s devices': 'its own has no size, but has the devices',
+  'network: host: raw sockets, and ports below 1024': 'it passes on no raw sockets to the host’s network',
+  'layer: file capabilities are for any root, not for that of a user namespace, and hold in the step': 'it stores none',
+  'device nodes: lie where the step wants them, with mode, owner and device': noNodes,
+  'device nodes: are refused as the kernel refuses': noNodes,
+  'device nodes: signals do not make the call twice': noNodes,
+  'device nodes: 32-bit programs make them': 'it runs no 32-bit programs',
   'pids: no more processes than the limit': 'its own threads are counted too',
   'pids: are limited where nothing says how many': 'it does not show cgroups',
 };

@@ -123,6 +123,15 @@ describeWith(['root', 'overlay', 'busybox', 'unshare', 'ip', 'nft', 'setpriv'], 
       [expect.stringContaining('CAP_NET_ADMIN')],
     ]);
   });
+  it('where the kernel refuses user namespaces, as in a chroot: the host’s, with one note', async () => {
+    const script = 'readlink /proc/self/ns/user; mknod /tmp/null c 1 3 && ls /tmp';
+    const enter = `mkdir ${directory}/host; mount --rbind / ${directory}/host; chroot ${directory}/host`;
+    const { outcomes, lines } = await onHost(
+      `readlink /proc/self/ns/user; ${enter} ${steps} ${directory} bridge 2 '${script}'; umount -l ${directory}/host`,
+    );
+    expect(outcomes[0]?.steps).toEqual(Array(2).fill(`${lines[0]}\nnull\n`));
+    expect(outcomes[0]?.notes).toEqual(['steps share the host’s user namespace: Operation not permitted']);
+  });
 });
 
 describeWith(['root', 'overlay', 'busybox', 'unshare', 'slirp4netns'], 'slirp4netns', () => {

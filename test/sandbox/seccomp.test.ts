@@ -13,7 +13,13 @@ const audit: Readonly<Record<SyscallAbi, number>> = {
 };
 const abisOf = { x64: ['x86_64', 'x32', 'x86'], arm64: ['arm64', 'arm'] } as const;
 
-/** Runs a filter as the kernel does (seccomp(2)); gives `allow`, `kill` or the errno. */
+const actions: ReadonlyMap<number, string> = new Map([
+  [0x7fff0000, 'allow'],
+  [0x7fc00000, 'ask'],
+  [0x80000000, 'kill'],
+]);
+
+/** Runs a filter as the kernel does (seccomp(2)); gives `allow`, `ask`, `kill` or the errno. */
 function run(
   filter: Uint8Array,
   call: { readonly arch: number; readonly number: number; readonly args?: readonly bigint[] },
@@ -36,7 +42,7 @@ function run(
     else if (op === 0x05) at += k;
     else if (op === 0x15) at += accumulator === k ? jt : jf;
     else if (op === 0x35) at += accumulator >= k ? jt : jf;
-    else if (op === 0x06) return k === 0x7fff0000 ? 'allow' : k === 0x80000000 ? 'kill' : `errno ${k & 0xffff}`;
+    else if (op === 0x06) return actions.get(k) ?? `errno ${k & 0xffff}`;
     else throw new Error(`instruction ${op}`);
   }
   throw new Error('ran off the end');
@@ -47,6 +53,7 @@ function filterFor(change: Partial<SeccompRequest> = {}): Uint8Array {
     confinement: 'default',
     capabilities: defaultCapabilities,
     sync: 'real',
+    deviceNodes: 'kernel',
     arch: 'x64',
     ...change,
   });
@@ -122,6 +129,28 @@ describe('seccomp: the default profile', () => {
   });
 });
 
+describe('seccomp: device nodes', () => {
+  it.each(['x86_64', 'x32', 'x86', 'arm64', 'arm'] as const)('%s: are asked about, other nodes are not', (abi) => {
+    const filter = filterFor({ deviceNodes: 'ask', arch: abi.startsWith('arm') ? 'arm64' : 'x64' });
+    const calls = [
+      { name: 'mknod', before: [0n] },
+      { name: 'mknodat', before: [0n, 0n] },
+    ].filter(({ name }) => syscallNumbers(abi).has(name));
+    for (const { name, before } of calls) {
+      // The kernel looks at 16 bits of a mode.
+      for (const mode of [0o020666n, 0o060600n, 0xffff_ffff_0000_0000n | 0o020000n])
+        expect(answer(filter, abi, name, ...before, mode)).toBe('ask');
+      for (const mode of [0n, 0o666n, 0o100600n, 0o010600n, 0o140600n])
+        expect(answer(filter, abi, name, ...before, mode)).toBe('allow');
+    }
+  });
+  it('without confinement too', () => {
+    const filter = filterFor({ confinement: 'unconfined', deviceNodes: 'ask' });
+    expect(answer(filter, 'x86_64', 'mknod', 0n, 0o060000n)).toBe('ask');
+    expect(answer(filter, 'x86_64', 'mknod', 0n, 0o010000n)).toBe('allow');
+  });
+});
+
 describe('seccomp: sync suppression', () => {
   it.each(['default', 'unconfined'] as const)(
     '%s: fsync and its kin succeed, msync only where it would wait',
@@ -135,7 +164,9 @@ describe('seccomp: sync suppression', () => {
     },
   );
   it('unconfined and real: there is nothing to filter', () => {
-    expect(seccompFilter({ confinement: 'unconfined', capabilities: 'all', sync: 'real' })).toBeUndefined();
+    expect(
+      seccompFilter({ confinement: 'unconfined', capabilities: 'all', sync: 'real', deviceNodes: 'kernel' }),
+    ).toBeUndefined();
   });
   it('unconfined: the rest is allowed, on any architecture', () => {
     const filter = filterFor({ confinement: 'unconfined', sync: 'suppress' });

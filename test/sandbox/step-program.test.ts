@@ -13,6 +13,7 @@ import { openStepRig } from '../support/step-rig.ts';
 
 const network: NetworkPlan = {
   namespace: 'own',
+  users: 'own',
   join: [['network-join', '/proc/7/ns/net']],
   loopback: 'unreachable',
   hostAddress: '127.0.0.1',
@@ -44,7 +45,16 @@ describe('step program', () => {
     };
     const before = [at('private'), at('scratch'), at('overlay'), at('root')];
     const mounted = [at('attach', '/proc'), at('mask', '/proc/kcore'), at('attach', '/theirs'), at('ready'), at('cwd')];
-    const order = [...before, ...mounted, at('bounding'), at('user'), at('seccomp'), at('capabilities'), at('exec')];
+    const order = [
+      ...before,
+      ...mounted,
+      at('join-users'),
+      at('bounding'),
+      at('user'),
+      at('seccomp'),
+      at('capabilities'),
+      at('exec'),
+    ];
     expect(order).toEqual(order.toSorted((a, b) => a - b));
     expect(at('exec')).toBe(step.length - 1);
   });

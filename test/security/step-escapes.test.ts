@@ -32,6 +32,15 @@ const attempts: readonly (readonly [name: string, script: string])[] = [
     'mknod /tmp/b b 254 0; head -c 1 /tmp/b && echo disk; mknod /tmp/m c 1 1; head -c 1 /tmp/m && echo memory',
   ],
   [
+    'device nodes that are made for a step: through links that come and go, upwards, and from a directory outside of a chroot',
+    'for f in /proc/[0-9]*/root /proc/[0-9]*/cwd; do mknod $f/CANARY/n c 1 3 && echo $f; done; ' +
+      // With a directory of the same name inside, where the nodes are to end.
+      'mkdir -p CANARY /data/real /data/jail/bin; cp /bin/busybox /data/jail/bin; ' +
+      '(while :; do ln -sfn CANARY /data/way; ln -sfn /data/real /data/way; done) & ' +
+      'for i in $(seq 50); do mknod /data/way/n$i c 1 3; mknod ../../../../../../..CANARY/u$i c 1 3; done; kill $!; ' +
+      'cd /data/real; busybox chroot /data/jail /bin/busybox mknod ../../../../../../../..CANARY/c c 1 3; rm -r CANARY /data/way',
+  ],
+  [
     'CVE-2022-0185: a user namespace, and what it would allow',
     'unshare -U true && echo user; unshare -m true && echo mount',
   ],

@@ -13,7 +13,8 @@ export interface StepResult {
   readonly stderr: string;
 }
 
-type SpecChange = Partial<Omit<RuntimeSpec, 'process'>> & { readonly process?: Partial<RuntimeSpec['process']> };
+/** Fields of a spec that are other than a plain RUN's. */
+export type SpecChange = Partial<Omit<RuntimeSpec, 'process'>> & { readonly process?: Partial<RuntimeSpec['process']> };
 
 /** A busybox root under an overlay of its own, and short ways to run steps on it. */
 export interface StepRig extends AsyncDisposable {

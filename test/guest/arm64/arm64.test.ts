@@ -97,7 +97,7 @@ function armStep(
     network: hostNetwork,
     files: { hosts: '127.0.0.1 localhost\n', resolvConf: '' },
     view: [],
-    seccomp: seccompFilter({ confinement, capabilities, sync: 'suppress', arch: 'arm64' }),
+    seccomp: seccompFilter({ confinement, capabilities, sync: 'suppress', deviceNodes: 'kernel', arch: 'arm64' }),
     userNamespace: 'initial',
   });
 }
