@@ -1,4 +1,4 @@
-import type { Executor, ExitStatus, OutputListener, RuntimeSpec } from '../src/core/executor.ts';
+import type { Executor, ExitStatus, ExpectedProgram, OutputListener, RuntimeSpec } from '../src/core/executor.ts';
 import type { CgroupDriver } from './cgroup.ts';
 import { exitStatusOf } from './exit-status.ts';
 import { helperError } from './helper-error.ts';
@@ -48,6 +48,10 @@ export class NativeExecutor implements Executor, AsyncDisposable {
     await this.#o.networks[Symbol.asyncDispose]();
     await this.#o.own[Symbol.asyncDispose]();
     this.#o.cgroups[Symbol.dispose]();
+  }
+
+  expect(program: ExpectedProgram): void {
+    this.#o.networks.prepare(program);
   }
 
   async run(

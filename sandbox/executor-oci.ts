@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { BuildError } from '../src/core/error.ts';
-import type { Executor, ExitStatus, OutputListener, RuntimeSpec } from '../src/core/executor.ts';
+import type { Executor, ExitStatus, ExpectedProgram, OutputListener, RuntimeSpec } from '../src/core/executor.ts';
 import { defaultPids, type CgroupDriver, type CgroupPlan } from './cgroup.ts';
 import { groupName } from './cgroup-name.ts';
 import { exitStatusOf } from './exit-status.ts';
@@ -58,6 +58,10 @@ export class OciExecutor implements Executor, AsyncDisposable {
     await this.#o.networks[Symbol.asyncDispose]();
     await this.#o.own[Symbol.asyncDispose]();
     this.#o.cgroups[Symbol.dispose]();
+  }
+
+  expect(program: ExpectedProgram): void {
+    this.#o.networks.prepare(program);
   }
 
   async run(

@@ -11,9 +11,12 @@ export const dockerChain = { family: 'ip', table: 'filter', name: 'FORWARD' } as
 /** Our interfaces of the host; the rest of the name is the address of its subnet. */
 export const pairPrefix = 'tsb';
 
+/** Our tables begin with it. */
+export const tablePrefix = 'tsbuild-';
+
 /** The table of one pair, which is also the comment of its rules in the chains of others. */
 export function pairTable(interfaceName: string): string {
-  return `tsbuild-${interfaceName}`;
+  return `${tablePrefix}${interfaceName}`;
 }
 
 /**

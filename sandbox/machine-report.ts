@@ -72,7 +72,7 @@ function notEntered(): Capability {
 
 const usefulPrograms = [
   { names: ['git'], use: 'contexts and ADD from git', remedy: 'apt-get install git' },
-  { names: ['nft'], use: 'a bridge as network', remedy: 'apt-get install nftables' },
+  { names: ['nft'], use: 'a bridge as network beside a firewall', remedy: 'apt-get install nftables' },
   {
     names: ['pasta', 'slirp4netns'],
     use: 'a network of their own for steps without root',

@@ -23,8 +23,8 @@ import {
 export interface BridgeRequest {
   readonly helper: string;
   readonly users: NetworkPlan['users'];
-  /** Path of nft. */
-  readonly nft: string;
+  /** Path of nft; without it there is a bridge only where no table of nftables is. */
+  readonly nft: string | undefined;
   /** For leases, shared by all builds of this machine; does not outlive it. Usually /run/tsbuild. */
   readonly directory: string;
 }

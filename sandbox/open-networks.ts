@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { BuildError, isErrno } from '../src/core/error.ts';
-import type { RuntimeSpec } from '../src/core/executor.ts';
+import type { ExpectedProgram, RuntimeSpec } from '../src/core/executor.ts';
 import { capabilityMask } from './capability-sets.ts';
 import { findProgram } from './find-program.ts';
 import { nameServerReach } from './name-files.ts';
@@ -31,9 +31,7 @@ export interface NetworksRequest {
 }
 
 /** What of a step decides about its network. */
-type NetworkUse = Pick<RuntimeSpec, 'network'> & {
-  readonly process: Pick<RuntimeSpec['process'], 'env' | 'capabilities'>;
-};
+type NetworkUse = ExpectedProgram & { readonly process: Pick<RuntimeSpec['process'], 'capabilities'> };
 
 /** The networks of one executor, opened by the first step that needs one. */
 export class Networks implements AsyncDisposable {
@@ -45,7 +43,7 @@ export class Networks implements AsyncDisposable {
   }
 
   /** Begins to make what a step like this will need, beside whatever else has to be done for it. */
-  prepare(spec: NetworkUse): void {
+  prepare(spec: ExpectedProgram): void {
     const choice = this.#choose(spec);
     // What cannot be opened is told to the step that takes it.
     if (typeof choice === 'string') this.#open(choice).catch(() => undefined);
@@ -69,7 +67,7 @@ export class Networks implements AsyncDisposable {
   }
 
   /** Whose user namespace the network of a step is going to belong to, as far as can be known before it is there. */
-  likelyUsers(spec: NetworkUse): NetworkPlan['users'] {
+  likelyUsers(spec: ExpectedProgram): NetworkPlan['users'] {
     return typeof this.#choose(spec) === 'string' ? this.#request.users : 'ours';
   }
 
@@ -110,7 +108,7 @@ export class Networks implements AsyncDisposable {
   }
 
   /** Which pool serves a step; where it gets the host's network instead, why, unless that was asked for. */
-  #choose({ network, process: { env } }: NetworkUse): 'none' | 'outside' | { readonly note?: string } {
+  #choose({ network, process: { env } }: ExpectedProgram): 'none' | 'outside' | { readonly note?: string } {
     if (network === 'none') return 'none';
     const { driver } = this.#request;
     if (network === 'host' || driver === 'host') return {};
@@ -166,14 +164,13 @@ function driversOf(asked: NetworkDriverName): readonly OutsideDriverName[] {
 /** The driver, or why it cannot be had. */
 async function openDriver(name: OutsideDriverName, request: NetworksRequest): Promise<NetworkDriver | string> {
   const { helper, users, directory = '/run/tsbuild' } = request;
-  const program = name === 'bridge' ? 'nft' : name;
-  const path = findProgram(program);
-  if (path === undefined) return `there is no program ${program} (apt-get install ${packages[program]})`;
   const nameServers = nameServerReach();
   if (name === 'bridge') {
     if (nameServers === 'loopback-only') return 'the host’s name servers answer on its loopback only';
-    return openBridge({ helper, users, nft: path, directory });
+    return openBridge({ helper, users, nft: findProgram('nft'), directory });
   }
+  const path = findProgram(name);
+  if (path === undefined) return `there is no program ${name} (apt-get install ${packages[name]})`;
   // It becomes another user then, who may not enter the step's namespace.
   if (name === 'pasta' && !insideUserNamespace()) return 'pasta does not work for root (take bridge)';
   if (!canOpen(tunDevice)) return `${tunDevice} may not be opened (chmod 666 ${tunDevice})`;
@@ -194,4 +191,4 @@ function canOpen(path: string): boolean {
 }
 
 /** Debian's. */
-const packages = { nft: 'nftables', pasta: 'passt', slirp4netns: 'slirp4netns' } as const;
+const packages = { pasta: 'passt', slirp4netns: 'slirp4netns' } as const;

@@ -1,6 +1,6 @@
 import { openExecutor } from './open-executor.ts';
 import type { Devices } from '../src/core/devices.ts';
-import type { Executor } from '../src/core/executor.ts';
+import type { Executor, ExpectedProgram } from '../src/core/executor.ts';
 import type { Sandbox } from '../src/core/sandbox.ts';
 import { LockedCacheMounts } from './cache-mounts.ts';
 import { overlayXattrs } from './extended-attributes.ts';
@@ -86,10 +86,26 @@ class LazyExecutor implements Executor, AsyncDisposable {
     this.#pool = pool;
   }
 
+  expect(program: ExpectedProgram): void {
+    // What could not be opened is told to the step that needs it.
+    void this.#open()
+      .then((opened) => opened.expect(program))
+      .catch(() => undefined);
+  }
+
   async run(...args: Parameters<Executor['run']>): ReturnType<Executor['run']> {
-    const { runtime, syncSteps, networkDriver, stateDir, notes } = this.#request;
     // The step's layer will be one for a worker.
     this.#pool.warmUp();
+    return (await this.#open()).run(...args);
+  }
+
+  rest(): void {
+    // What could not be opened was told to the step that needed it.
+    void this.#opened?.then((opened) => opened.rest()).catch(() => undefined);
+  }
+
+  #open(): Promise<Executor & AsyncDisposable> {
+    const { runtime, syncSteps, networkDriver, stateDir, notes } = this.#request;
     this.#opened ??= openExecutor({
       stateDir,
       ...(runtime !== undefined && { runtime }),
@@ -97,12 +113,7 @@ class LazyExecutor implements Executor, AsyncDisposable {
       ...(networkDriver !== undefined && { networkDriver }),
       ...(notes !== undefined && { notes }),
     });
-    return (await this.#opened).run(...args);
-  }
-
-  rest(): void {
-    // What could not be opened was told to the step that needed it.
-    void this.#opened?.then((opened) => opened.rest()).catch(() => undefined);
+    return this.#opened;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -89,6 +89,9 @@ export interface Syscalls {
   /** As `syncfs`, on a thread of its own. */
   syncfsAside(fd: number): Promise<number>;
   unshare(flags: number): number;
+  socket(family: number, type: number, protocol: number): number;
+  send(socket: number, message: Uint8Array, size: number, flags: number): number;
+  recv(socket: number, out: Uint8Array, size: number, flags: number): number;
   mount(source: Uint8Array, target: Uint8Array, type: Uint8Array, flags: number, data: Uint8Array): number;
   umount2(target: Uint8Array, flags: number): number;
 }
@@ -146,6 +149,9 @@ const PROTOTYPES: Readonly<Record<Exclude<keyof Syscalls, Special>, string>> = {
   flock: 'int flock(int, int)',
   syncfs: 'int syncfs(int)',
   unshare: 'int unshare(int)',
+  socket: 'int socket(int, int, int)',
+  send: 'long send(int, const void *, size_t, int)',
+  recv: 'long recv(int, void *, size_t, int)',
   mount: 'int mount(const void *, const void *, const void *, unsigned long, const void *)',
   umount2: 'int umount2(const void *, int)',
 };

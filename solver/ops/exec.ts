@@ -29,6 +29,7 @@ export function execHandler(ports: ExecPorts): OpHandler<ExecOp> {
     async run(op, inputs, context) {
       const devices = await ports.devices.find(op.devices);
       checkEntitlements(op, devices.names, ports.allowed);
+      ports.executor.expect({ network: op.network, process: { env: [...op.env, ...op.proxyEnv] } });
       const lower = lowerOf(op, inputs);
       await using active = await ports.snapshotter.prepare(lower);
       const user = await ports.files.resolveUser(lower, op.user);

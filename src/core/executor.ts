@@ -104,8 +104,14 @@ export type ExitStatus = (
 /** One stretch of a step's output. */
 export type OutputListener = (stream: 'stdout' | 'stderr', chunk: Uint8Array) => void;
 
+/** What of a program is known before its tree is there. */
+export type ExpectedProgram = Pick<RuntimeSpec, 'network'> & { readonly process: Pick<RuntimeSpec['process'], 'env'> };
+
 /** Runs programs in isolation from the host. */
 export interface Executor {
+  /** A program like this is going to be run at once: what takes long begins, beside the making of its tree. Nothing fails here. */
+  expect(program: ExpectedProgram): void;
+
   /**
    * Runs one program to its end; when this settles, all of its processes, mounts and cgroups are gone.
    * Aborting kills the step, and rejects with the signal's reason once everything is gone.

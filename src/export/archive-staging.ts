@@ -3,7 +3,7 @@ import { open, readFile } from 'node:fs/promises';
 import type { BlobDraft, BlobInfo, ContentStore } from '../core/content.ts';
 import { BuildError } from '../core/error.ts';
 import { MAX_DOCUMENT_BYTES } from '../oci/decode.ts';
-import { type Digest, Digester, digestOf } from '../oci/digest.ts';
+import { type Digest, Digester, digestOf, sizedDigestOf } from '../oci/digest.ts';
 import type { ArchiveMember } from './archive-members.ts';
 import type { BlobReader } from './image-blobs.ts';
 import { writeNewFile } from './output-file.ts';
@@ -42,7 +42,7 @@ export class ArchiveStaging implements BlobReader, AsyncDisposable {
 
   /** Takes in a document that the archive implies. */
   async addDocument(bytes: Uint8Array): Promise<BlobInfo> {
-    return (await this.#stage(bytes, () => ({ digest: digestOf(bytes), size: bytes.byteLength }))).info;
+    return (await this.#stage(bytes, () => sizedDigestOf(bytes))).info;
   }
 
   /** The member of this path, one link followed. */

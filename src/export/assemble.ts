@@ -8,7 +8,7 @@ import { encodeInlineCache, INLINE_CACHE_MEMBER } from '../oci/cache-config.ts';
 import { chainIds } from '../oci/chain-id.ts';
 import { encodeDocument } from '../oci/decode.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import type { Digest } from '../oci/digest.ts';
+import { type Digest, sizedDigestOf } from '../oci/digest.ts';
 import type { Manifest } from '../oci/manifest.ts';
 import { MediaTypes } from '../oci/media-type.ts';
 import { completeConfig, type ConfigLayer, rfc3339 } from './complete-config.ts';
@@ -120,17 +120,18 @@ async function writeDocuments(
   const { inlineCache } = request;
   const inlined = inlineCache === undefined ? {} : { [INLINE_CACHE_MEMBER]: encodeInlineCache(inlineCache) };
   const config = { ...complete, ...inlined };
-  const configBlob = await content.write(encodeDocument(config));
+  const configBytes = encodeDocument(config);
   const manifest: Manifest = {
     schemaVersion: 2,
     mediaType: docker ? MediaTypes.dockerManifest : MediaTypes.manifest,
-    config: { mediaType: docker ? MediaTypes.dockerConfig : MediaTypes.config, ...configBlob },
+    config: { mediaType: docker ? MediaTypes.dockerConfig : MediaTypes.config, ...sizedDigestOf(configBytes) },
     layers: layers.map(({ descriptor }) => descriptor),
     ...(Object.keys(request.annotations).length > 0 && { annotations: request.annotations }),
   };
-  const manifestBlob = await content.write(encodeDocument(manifest));
+  const manifestBytes = encodeDocument(manifest);
+  await together([configBytes, manifestBytes], (bytes) => content.write(bytes));
   return {
-    manifest: { mediaType: manifest.mediaType ?? MediaTypes.manifest, ...manifestBlob },
+    manifest: { mediaType: manifest.mediaType ?? MediaTypes.manifest, ...sizedDigestOf(manifestBytes) },
     config: manifest.config,
     layers: manifest.layers,
   };

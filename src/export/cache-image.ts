@@ -11,7 +11,7 @@ import {
 } from '../oci/cache-config.ts';
 import { encodeDocument } from '../oci/decode.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import { type Digest, digestOf } from '../oci/digest.ts';
+import { type Digest, digestOf, sizedDigestOf } from '../oci/digest.ts';
 import type { Index, Manifest } from '../oci/manifest.ts';
 import { MediaTypes } from '../oci/media-type.ts';
 import type { Assembler } from './assemble.ts';
@@ -110,7 +110,7 @@ function publish(config: Buffer, layers: readonly LayerBlob[], request: CacheIma
       ? [MediaTypes.manifest, toManifest(configBlob, blobs)]
       : toIndex([...blobs, configBlob], docker ? MediaTypes.dockerIndex : MediaTypes.index);
   const bytes = encodeDocument(document);
-  const root = { mediaType, digest: digestOf(bytes), size: bytes.byteLength };
+  const root = { mediaType, ...sizedDigestOf(bytes) };
   const documents = new Map<Digest, Uint8Array>([
     [configBlob.digest, config],
     [root.digest, bytes],

@@ -26,6 +26,11 @@ export function digestOf(bytes: string | Uint8Array): Digest {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest;
 }
 
+/** The digest and the size of the whole of `bytes`, as a descriptor has them. */
+export function sizedDigestOf(bytes: Uint8Array): { readonly digest: Digest; readonly size: number } {
+  return { digest: digestOf(bytes), size: bytes.byteLength };
+}
+
 /** A running sha256 with the count of bytes it has seen. */
 export class Digester {
   readonly #hash: Hash = createHash('sha256');

@@ -3,7 +3,7 @@ import type { BlobInfo } from '../core/content.ts';
 import { BuildError, isErrno, messageOf } from '../core/error.ts';
 import { decodeIndex, MAX_DOCUMENT_BYTES } from '../oci/decode.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import { type Digest, digestHex, digestOf, parseDigest } from '../oci/digest.ts';
+import { type Digest, digestHex, digestOf, sizedDigestOf, parseDigest } from '../oci/digest.ts';
 import { FormatError } from '../oci/format-error.ts';
 import type { Index } from '../oci/manifest.ts';
 import { isIndexType, isManifestType, MediaTypes } from '../oci/media-type.ts';
@@ -65,7 +65,7 @@ export async function openLayoutAt(
   const root = digest === undefined ? select(index, tag) : index.manifests.find((entry) => entry.digest === digest);
   if (root !== undefined) return { root, origin: layoutOrigin(folder, reference) };
   if (digest === undefined && tag === undefined && index.manifests.length > 0) {
-    const own = { mediaType: MediaTypes.index, digest: digestOf(bytes), size: bytes.byteLength };
+    const own = { mediaType: MediaTypes.index, ...sizedDigestOf(bytes) };
     return { root: own, origin: layoutOrigin(folder, reference, { own, bytes }) };
   }
   throw new BuildError('IMAGE_NOT_FOUND', { reference, reason: `the layout has ${namesIn(index)}` });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { BlobDraft, BlobInfo, ContentStore } from '../core/content.ts';
 import { BuildError, invariant, isErrno } from '../core/error.ts';
 import { MAX_DOCUMENT_BYTES } from '../oci/decode.ts';
-import { type Digest, Digester, digestHex, digestOf, parseDigest } from '../oci/digest.ts';
+import { type Digest, Digester, digestHex, sizedDigestOf, parseDigest } from '../oci/digest.ts';
 import { sharedDirectorySync, syncFile } from './durable-file.ts';
 import { syncWhileGrowing } from './early-sync.ts';
 import { failpoint } from './failpoint.ts';
@@ -93,7 +93,7 @@ class LayoutStore implements ContentStore {
 
   /** What is there already costs one look: the images of a cached rebuild are not written again. */
   async #writeDocument(bytes: Uint8Array, o: WriteOptions): Promise<BlobInfo> {
-    const info = { digest: digestOf(bytes), size: bytes.byteLength };
+    const info = sizedDigestOf(bytes);
     verify(info, o);
     if ((await this.lookup(info.digest)) !== undefined) return info;
     return this.write(
