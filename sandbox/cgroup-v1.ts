@@ -59,6 +59,7 @@ export class CgroupV1 implements CgroupDriver {
           const path = find(controller);
           return path === undefined ? [] : [['read', file, `${path}/${file}`]];
         }),
+        ['tell'],
         ...groups.map(({ path }): HelperCommand => ['rmdir', path]),
         ...(freezer === undefined ? [] : [['rmdir', freezer] satisfies HelperCommand]),
       ],

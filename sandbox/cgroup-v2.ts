@@ -46,7 +46,7 @@ export class CgroupV2 implements CgroupDriver {
           .concat(resources.pids === undefined ? [['write', `${group}/pids.max`, String(this.#pids), 'quiet']] : []),
       join: [],
       into: group,
-      after: [...readings.map((file): HelperCommand => ['read', file, `${group}/${file}`]), ['rmdir', group]],
+      after: [...readings.map((file): HelperCommand => ['read', file, `${group}/${file}`]), ['tell'], ['rmdir', group]],
       runtimePath: group.slice(mountPoint.length),
       directories: [group],
       freezer: group,

@@ -13,7 +13,10 @@ export interface CgroupPlan {
   readonly into?: string;
   /** Run by the step in its group while the host's files are in sight. The same group serves all limits that `keyOf` does not tell apart. */
   readonly limits: (resources: ResourceLimits) => readonly HelperCommand[];
-  /** Run on the host after everything has ended: accounting, then removal. */
+  /**
+   * Run on the host after everything has ended: accounting, then removal, which nobody waits for: in v1 it may take until another step has joined
+   * its groups.
+   */
   readonly after: readonly HelperCommand[];
   /** The group as an OCI runtime is told of it (`linux.cgroupsPath`), which makes it itself. */
   readonly runtimePath?: string;

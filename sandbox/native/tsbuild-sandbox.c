@@ -217,8 +217,10 @@ static void spawn_step(const struct command *c) {
   if (spawn.cgroup >= 0) close(spawn.cgroup);
 }
 
+static void tell_outcome(const struct command *c);
+
 static const struct known_command keeper_commands[] = {
-    {"thaw-to-kill", 2, remember_freezer},
+    {"thaw-to-kill", 2, remember_freezer}, {"tell", 1, tell_outcome},
     {"mkdir", 2, make_directory}, {"spawn", 3, spawn_step},         {"read", 3, read_file},
     {"rmdir", 2, remove_directory}, {"device-filter", 3, filter_devices}, {NULL, 0, NULL},
 };
@@ -270,13 +272,25 @@ static void isolate_keeper(void) {
   sys_close_range(CONTROL_FD + 1, ~0U, 0);
 }
 
+static bool told;
+
+/* Whether all went as it should, so that another program may follow. */
+static bool stays(void) { return report->finished && !report->failed && report->parts_read == 2; }
+
+/* tell: node need not wait for the commands that follow. A keeper that leaves tells its outcome last, so that nothing is left when it is gone. */
+static void tell_outcome(const struct command *c) {
+  (void)c;
+  told = stays();
+  if (told) send_outcome(true);
+}
+
 /* Executes one program. @return whether all went as it should, so that another one may follow. */
 static bool run_one(jmp_buf *failed) {
   recovery = failed;
   struct program p = read_program(CONTROL_FD);
   run_keeper(&p);
   free_program(&p);
-  if (report->finished && !report->failed && report->parts_read == 2) return true;
+  if (stays()) return true;
   /* Node writes the step's commands in any case; to a socket that is closed by then it would lose what we have to say. */
   for (; report->parts_read < 2; report->parts_read++) read_program(CONTROL_FD);
   return false;
@@ -296,7 +310,8 @@ int main(int argc, char **argv) {
   if (setjmp(failed) == 0) {
     seal_self(argv);
     while (run_one(&failed)) {
-      send_outcome(true);
+      if (!told) send_outcome(true);
+      told = false;
       memset(report, 0, offsetof(struct report, stubs));
       freezer = NULL;
     }

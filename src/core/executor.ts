@@ -113,7 +113,7 @@ export interface Executor {
   expect(program: ExpectedProgram): void;
 
   /**
-   * Runs one program to its end; when this settles, all of its processes, mounts and cgroups are gone.
+   * Runs one program to its end; when this settles, all of its processes and mounts are gone, and its cgroups are going.
    * Aborting kills the step, and rejects with the signal's reason once everything is gone.
    * @throws EXEC_NOT_STARTED (no such program, bad cwd), KERNEL_FEATURE_MISSING, SANDBOX_FAILED
    */
