@@ -40,14 +40,12 @@ function branch(code: number, k: number, [then, otherwise]: readonly [BpfBlock, 
   return [{ code, jt: 1, jf: 0, k }, jump, ...then, ...otherwise];
 }
 
-/** The bytes that the kernel takes: u16 code, u8 jt, u8 jf, u32 k each. */
+/** The bytes that the kernel takes: u16 code, u8 jt, u8 jf, u32 k each, in the order of this machine, which is little-endian. */
 export function encodeBpf(block: BpfBlock): Uint8Array {
-  const bytes = Buffer.alloc(block.length * 8);
+  const words = new Uint32Array(block.length * 2);
   for (const [index, { code, jt, jf, k }] of block.entries()) {
-    bytes.writeUInt16LE(code, index * 8);
-    bytes.writeUInt8(jt, index * 8 + 2);
-    bytes.writeUInt8(jf, index * 8 + 3);
-    bytes.writeUInt32LE(k >>> 0, index * 8 + 4);
+    words[2 * index] = code | (jt << 16) | (jf << 24);
+    words[2 * index + 1] = k;
   }
-  return bytes;
+  return new Uint8Array(words.buffer);
 }

@@ -80,10 +80,11 @@ export function seccompFilter(request: SeccompRequest): Uint8Array | undefined {
   }
   const confined = request.confinement === 'default';
   const otherwise = confined ? RET_ERRNO | defaultErrno : RET_ALLOW;
+  const answers = answersByName(rules, otherwise);
   const foreign: BpfBlock = [ret(confined ? RET_KILL_PROCESS : RET_ALLOW)];
   const dispatch = known.reduceRight<BpfBlock>((rest, { audit, abis }) => {
     const byNumber = abis.reduce<BpfBlock>((below, [from, abi]) => {
-      const code = search(toRanges(rules, abi, otherwise));
+      const code = search(toRanges(answers, abi, otherwise));
       return from === 0 ? code : ifAtLeast(from, code, below);
     }, []);
     return ifEqual(audit, [load(numberOffset), ...byNumber], rest);
@@ -99,26 +100,27 @@ interface Range {
 
 type FilterRule = SeccompRule | AskingRule;
 
-function toRanges(rules: readonly FilterRule[], abi: SyscallAbi, otherwise: number): readonly Range[] {
-  const numbers = syscallNumbers(abi);
-  const answers = new Map<number, BpfBlock>();
-  const rulesOf = Map.groupBy(
-    rules.flatMap((rule) => rule.names.map((name) => ({ name, rule }))),
-    ({ name }) => name,
-  );
-  for (const [name, named] of rulesOf) {
-    const number = numbers.get(name);
-    if (number !== undefined)
-      answers.set(
-        number,
-        answer(
-          named.map(({ rule }) => rule),
-          otherwise,
-        ),
-      );
+/** What each call is answered that a rule names. */
+function answersByName(rules: readonly FilterRule[], otherwise: number): ReadonlyMap<string, BpfBlock> {
+  const rulesOf = new Map<string, FilterRule[]>();
+  for (const rule of rules) {
+    for (const name of rule.names) {
+      const others = rulesOf.get(name);
+      if (others === undefined) rulesOf.set(name, [rule]);
+      else others.push(rule);
+    }
   }
+  return new Map([...rulesOf].map(([name, named]) => [name, answer(named, otherwise)]));
+}
+
+function toRanges(answers: ReadonlyMap<string, BpfBlock>, abi: SyscallAbi, otherwise: number): readonly Range[] {
+  const numbers = syscallNumbers(abi);
+  const numbered = [...answers].flatMap(([name, code]): [number, BpfBlock][] => {
+    const number = numbers.get(name);
+    return number === undefined ? [] : [[number, code]];
+  });
   const ranges: Range[] = [{ from: 0, code: [ret(otherwise)] }];
-  for (const [number, code] of [...answers].toSorted(([a], [b]) => a - b)) {
+  for (const [number, code] of numbered.toSorted(([a], [b]) => a - b)) {
     const last = ranges.at(-1);
     if (last?.from === number) ranges.pop();
     append(ranges, { from: number, code });

@@ -122,11 +122,18 @@ const absentOnX32 = new Set(['epoll_ctl_old', 'epoll_wait_old', 'get_thread_area
 const x32Bit = 0x40000000;
 const columns = { x86_64: 1, x86: 2, arm64: 3, arm: 4 } as const;
 
+let rows: string[][] | undefined;
+
 /** The numbers that `abi` has for the calls of the seccomp profiles, by name. */
 export function syscallNumbers(abi: SyscallAbi): ReadonlyMap<string, number> {
   if (abi === 'x32') return x32Table();
-  const rows = parse(numbers).map((row): [string, string] => [row[0] ?? '', row[columns[abi]] ?? '-']);
-  return new Map(rows.filter(([, number]) => number !== '-').map(([name, number]) => [name, Number(number)]));
+  rows ??= parse(numbers);
+  return new Map(
+    rows.flatMap((row): [string, number][] => {
+      const number = row[columns[abi]] ?? '-';
+      return number === '-' ? [] : [[row[0] ?? '', Number(number)]];
+    }),
+  );
 }
 
 function x32Table(): ReadonlyMap<string, number> {
