@@ -12,6 +12,7 @@ const files = [
   'test/sandbox/cgroup-',
   'test/sandbox/executor-native',
   'test/sandbox/executor-oci',
+  'test/sandbox/step-users',
   'test/security/step-escapes',
 ];
 const names = [
@@ -19,6 +20,7 @@ const names = [
   'cgroup (v2: kernel|limits|control > v2)',
   'executor: native > (memory|pids|usage|/proc|namespaces|devices|device nodes):',
   'executor: crun > (memory|pids|devices):',
+  'namespaces of root’s steps',
   'as (root|an ordinary user): (nothing that is tried|CVE-2025-31133)',
 ];
 
