@@ -11,8 +11,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts', ...(inGuest ? ['test/guest/inside/*.ts'] : [])],
     exclude: ['**/node_modules/**', 'test/**/golden/**', 'test/**/fixtures/**', 'test/e2e/cases/**'],
     pool: 'forks',
-    // V8 guards code pages by keys of the processor, and now and then aborts a process in which many threads start and end (nodejs/node#64500).
-    execArgv: ['--no-memory-protection-keys'],
+    // V8 guards code pages by keys of such processors, and now and then aborts a process in which many threads start and end (nodejs/node#64500).
+    execArgv: process.arch === 'x64' ? ['--no-memory-protection-keys'] : [],
     // The tests wait for processes and disks more than they compute: two at a time also on two cores, where vitest would take one.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     allowOnly: false,
