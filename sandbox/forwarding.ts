@@ -9,8 +9,7 @@ const noNft = 'there is no program nft that would tell what the firewall drops (
 
 /**
  * Whether this machine would forward what steps send, as far as can be told. What killed builds left in Docker's chain is removed on the way.
- * `nft` is the path of that
- * program, `uplink` the interface of the default route.
+ * `nft` is the path of that program, `uplink` the interface of the default route.
  */
 export async function readForwarding(nft: string | undefined, uplink: string | undefined): Promise<Forwarding> {
   if (lookupText('/proc/sys/net/ipv4/ip_forward')?.trim() !== '1') {
